@@ -1,0 +1,56 @@
+import { Counter, Gauge, Histogram, Registry as MetricRegistry, collectDefaultMetrics } from 'prom-client'
+
+/** Prometheus series of one server; each label set is closed, so that a hostile peer cannot make series grow. */
+export class Metrics {
+  readonly registry = new MetricRegistry()
+  readonly connections = new Gauge({
+    name: 'holdfast_connections',
+    help: 'Open authenticated connections',
+    labelNames: ['protocol'],
+    registers: [this.registry],
+  })
+  readonly connects = new Counter({
+    name: 'holdfast_connects_total',
+    help: 'Authenticated connects',
+    labelNames: ['protocol'],
+    registers: [this.registry],
+  })
+  readonly refusals = new Counter({
+    name: 'holdfast_refusals_total',
+    help: 'Refused attempts by cause',
+    labelNames: ['area', 'rule'],
+    registers: [this.registry],
+  })
+  readonly rejectedConnections = new Counter({
+    name: 'holdfast_rejected_connections_total',
+    help: 'Connections closed before the handshake by admission limits',
+    labelNames: ['limit'],
+    registers: [this.registry],
+  })
+  readonly messages = new Counter({
+    name: 'holdfast_messages_total',
+    help: 'Device-to-cloud messages made durable',
+    registers: [this.registry],
+  })
+  readonly messageBytes = new Counter({
+    name: 'holdfast_message_bytes_total',
+    help: 'Bytes of device-to-cloud message bodies made durable',
+    registers: [this.registry],
+  })
+  readonly registrations = new Counter({
+    name: 'holdfast_registrations_total',
+    help: 'Provisioning decisions by outcome',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  })
+  readonly commitSeconds = new Histogram({
+    name: 'holdfast_commit_seconds',
+    help: 'Time from first waiting event to durable commit',
+    buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
+    registers: [this.registry],
+  })
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry })
+  }
+}

@@ -1,0 +1,50 @@
+import type { DeviceId, HubName } from './ids.ts'
+import type { Twin } from './twin.ts'
+
+/** How a device proves itself to the hub; exactly one kind per identity (wire-level names kept). */
+export type DeviceAuthentication =
+  | { readonly type: 'sas'; readonly primaryKey: string; readonly secondaryKey: string }
+  | {
+      readonly type: 'selfSigned'
+      readonly primaryThumbprint: string | null
+      readonly secondaryThumbprint: string | null
+    }
+  | { readonly type: 'certificateAuthority' }
+
+export type DeviceStatus = 'enabled' | 'disabled'
+
+/**
+ * A device identity as the registry holds it. Connection state and queue counts are derived, never stored here.
+ * Keys are base64; thumbprints are hex as given (40 digits SHA-1, 64 digits SHA-256). Times are ms since the epoch.
+ */
+export interface Device {
+  readonly hub: HubName
+  readonly deviceId: DeviceId
+  /** 18-digit decimal string, new for each (re)creation, so that a reused id is another identity. */
+  readonly generationId: string
+  /** Unquoted. */
+  readonly etag: string
+  readonly status: DeviceStatus
+  readonly statusReason: string | null
+  readonly statusUpdatedTime: number | null
+  readonly authentication: DeviceAuthentication
+  readonly capabilities: { readonly iotEdge: boolean }
+  readonly createdTime: number
+  readonly lastActivityTime: number | null
+  readonly connectionStateUpdatedTime: number | null
+  readonly twin: Twin
+  /** Present when the provisioning service put the device here: what proved it, so that a later revocation reaches it. */
+  readonly provenance: DeviceProvenance | null
+}
+
+export interface DeviceProvenance {
+  readonly enrollment: { readonly kind: 'individual' | 'group'; readonly id: string }
+  /** `certificateId` of every certificate of the proven path, leaf first; empty for a symmetric key. */
+  readonly path: readonly string[]
+}
+
+export interface DeviceCounts {
+  readonly total: number
+  readonly enabled: number
+  readonly disabled: number
+}
