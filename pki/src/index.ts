@@ -10,3 +10,28 @@ export { KeyUsageBit } from './extensions.ts'
 export type { Extension, Extensions, KeyUsage, NameConstraints } from './extensions.ts'
 export type { PublicKeyAlgorithm, SignatureAlgorithm } from './algorithms.ts'
 export { Certificate, certificateId, parseCertificate, parseCertificates, sameBytes } from './certificate.ts'
+export { IssueError } from './issue-error.ts'
+export type { IssueErrorCode } from './issue-error.ts'
+export { issueDevice, issueIntermediate, issuerOf, issueRoot, issueServer, issueVerification } from './issue.ts'
+export type { CaProfile, Holder, Issuer } from './issue.ts'
+export type { Subject } from './subject.ts'
+export type { Term, Validity } from './term.ts'
+export { checkDeviceId } from './subject.ts'
+export { issueFromRequest, parseCertificateRequest, requestedDeviceId } from './csr.ts'
+export type { CertificateRequest } from './csr.ts'
+export { issueCrl } from './crl-issue.ts'
+export type { CrlContents, RevocationReason, RevokedEntry } from './crl-issue.ts'
+export { generateKey, KEY_TYPES, keySigner, spkiOf } from './signer.ts'
+export type { KeyType, Signer } from './signer.ts'
+export { CA_KEY_ITERATIONS, DEVICE_KEY_ITERATIONS, encryptPrivateKey, stretchPassphrase } from './pbes2.ts'
+export type { Random, StretchedPassphrase } from './pbes2.ts'
+export { protectPkcs12, writePkcs12 } from './pkcs12.ts'
+export type { Pkcs12Contents, Pkcs12Protection } from './pkcs12.ts'
+export { provePossession } from './possession.ts'
+export type {
+  PossessionClaim,
+  PossessionCode,
+  PossessionError,
+  PossessionRule,
+  ProofOfPossession,
+} from './possession.ts'

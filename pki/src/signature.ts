@@ -1,0 +1,89 @@
+import type { KeyObject } from 'node:crypto'
+import { constants, createHash, createPublicKey, verify } from 'node:crypto'
+import type { PublicKeyAlgorithm, SignatureAlgorithm, SignatureScheme } from './algorithms.ts'
+import { BoundedCache } from './bounded-cache.ts'
+import type { Certificate } from './certificate.ts'
+
+/** Anything signed as certificates are: certificates, CRLs. */
+export interface Signed {
+  readonly tbs: Uint8Array
+  readonly signatureAlgorithm: SignatureAlgorithm
+  readonly signature: Uint8Array
+}
+
+/** A public key as a certificate or a request holds it. */
+export type HeldKey = Pick<Certificate, 'publicKeyAlgorithm' | 'spki' | 'spkiKey'>
+
+/** RSA below 2048 bits is within reach; above 8192 a check costs more than it adds. Large exponents are a known DoS. */
+const RSA_BITS = { min: 2048, max: 8192, exponent: 33 }
+
+/** Why a key may not be relied on, or undefined when it may. */
+export function keyWeakness(key: PublicKeyAlgorithm): { weak: boolean; reason: string } | undefined {
+  if (key.kind === 'unsupported') return { weak: false, reason: `has a public key of unsupported type ${key.oid}` }
+  if (key.kind !== 'rsa') return undefined
+  if (key.bits < RSA_BITS.min) return { weak: true, reason: `has an RSA key of only ${key.bits} bits` }
+  if (key.bits > RSA_BITS.max) return { weak: false, reason: `has an RSA key of ${key.bits} bits, more than 8192` }
+  if (key.exponentBits < 2 || key.exponentBits > RSA_BITS.exponent) {
+    return { weak: true, reason: `has an RSA key with an exponent of ${key.exponentBits} bits` }
+  }
+  return undefined
+}
+
+/**
+ * Checks signatures, with decoded keys and good signatures of long-lived objects remembered. Only successes are
+ * remembered, and only for what chains up to a trust anchor, so strangers cannot push entries out.
+ */
+export class SignatureVerifier {
+  readonly #keys: BoundedCache<KeyObject>
+  readonly #verified: BoundedCache<true>
+
+  constructor(cacheSize: number) {
+    this.#keys = new BoundedCache(cacheSize)
+    this.#verified = new BoundedCache(cacheSize)
+  }
+
+  /** Whether `signed` (whose DER is `der`) is known to be signed by this key; costs a digest. */
+  isKnown(der: Uint8Array, issuer: Certificate): boolean {
+    return this.#verified.get(edgeKey(der, issuer)) === true
+  }
+
+  remember(der: Uint8Array, issuer: Certificate): void {
+    this.#verified.set(edgeKey(der, issuer), true)
+  }
+
+  /** Checks the signature (RFC 5280 §6.1.3 (a)(1)). The key and the scheme must be of one kind and acceptable. */
+  verify(signed: Signed, issuer: HeldKey): boolean {
+    const { signatureAlgorithm } = signed
+    if (signatureAlgorithm.kind !== 'supported') return false
+    const { scheme } = signatureAlgorithm
+    if (issuer.publicKeyAlgorithm.kind !== scheme.key || keyWeakness(issuer.publicKeyAlgorithm)) return false
+    const key = this.#key(issuer)
+    return key !== undefined && verify(scheme.digest, signed.tbs, verifyKey(scheme, key), signed.signature)
+  }
+
+  #key(issuer: HeldKey): KeyObject | undefined {
+    const known = this.#keys.get(issuer.spkiKey)
+    if (known !== undefined) return known
+    const key = decodeKey(issuer.spki)
+    if (key !== undefined) this.#keys.set(issuer.spkiKey, key)
+    return key
+  }
+}
+
+function edgeKey(der: Uint8Array, issuer: Certificate): string {
+  return createHash('sha256').update(der).update(issuer.spki).digest('latin1')
+}
+
+/** Undefined when the crypto library cannot make a key of it: a point off the curve, or an algorithm it lacks. */
+function decodeKey(spki: Uint8Array): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+  } catch {
+    return undefined
+  }
+}
+
+function verifyKey(scheme: SignatureScheme, key: KeyObject): Parameters<typeof verify>[2] {
+  if (scheme.pssSalt === undefined) return key
+  return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: scheme.pssSalt }
+}
