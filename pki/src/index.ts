@@ -35,3 +35,6 @@ export type {
   PossessionRule,
   ProofOfPossession,
 } from './possession.ts'
+export { ProtectionError } from './pbes2-read.ts'
+export { readPkcs12 } from './pkcs12-read.ts'
+export type { Pkcs12File } from './pkcs12-read.ts'
