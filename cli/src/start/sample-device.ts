@@ -76,10 +76,7 @@ export async function sendMessage(
 
 function connect(options: SampleDeviceOptions, session: IClientOptions): Promise<MqttClient> {
   const settings: IClientOptions = {
-    protocol: 'mqtts',
     protocolVersion: 4,
-    host: options.host,
-    port: options.port,
     servername: options.host,
     ca: options.ca,
     // mqtt.js hands what it does not know to tls.connect, which reads a .pfx; its types leave these two out.
@@ -88,7 +85,7 @@ function connect(options: SampleDeviceOptions, session: IClientOptions): Promise
     reconnectPeriod: 0,
     ...session,
   }
-  return mqtt.connectAsync(settings)
+  return mqtt.connectAsync(`mqtts://${options.host}:${options.port}`, settings, false)
 }
 
 interface RegistrationAnswer {
