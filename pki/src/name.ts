@@ -110,9 +110,8 @@ function attributeKey({ type, text, der }: Attribute): string {
 }
 
 const PLAIN = /^[a-z0-9._:/@-]*$/
-/** RFC 4518 §2.2: control, formatting and variation characters that map to nothing. */
-const MAPPED_TO_NOTHING =
-  /[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f\u00ad\u034f\u06dd\u070f\u1806\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2063\u206a-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffc]/g
+/** RFC 4518 §2.2: control, formatting and variation characters map to nothing, except those that map to a space. */
+const MAPPED_TO_NOTHING = /(?![\t-\r\u0085])[\p{Cc}\p{Cf}\p{Variation_Selector}]/gu
 
 /** LDAP string preparation with case folding (RFC 4518 §2, as RFC 5280 §7.1 asks): what is insignificant disappears. */
 export function prepareString(text: string): string {
