@@ -1,0 +1,32 @@
+import { certificateId, VerifiedPath } from '@holdfast/pki'
+import type { PathVerifier } from '@holdfast/pki'
+import type { HubErrorCode } from '../errors.ts'
+import { HubError } from '../errors.ts'
+import type { HubRight, PolicyOwner, ProvisioningRight, Right } from '../model/access-policy.ts'
+import type { Device } from '../model/device.ts'
+import type { DeviceId, HubName } from '../model/ids.ts'
+import { parseDeviceId, printable } from '../model/ids.ts'
+import type { Peer } from '../model/peer.ts'
+import type { RefusalArea } from '../model/refusal.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Registry } from '../ports/registry.ts'
+import { grants } from './access-policies.ts'
+import type { ParsedChain } from './certificate-judgement.ts'
+import { judgeThumbprint, parseChain, pathFinding } from './certificate-judgement.ts'
+import { judgeCommonName } from './common-name.ts'
+import type { Proof } from './device-credential.ts'
+import {
+  CERTIFICATE_AUTH_METHOD,
+  credentialOf,
+  DEVICE_KEY_AUTH_METHOD,
+  POLICY_KEY_AUTH_METHOD,
+} from './device-credential.ts'
+import type { Finding } from './finding.ts'
+import { finding, isFinding } from './finding.ts'
+import type { HubDefinition, Hubs } from './hubs.ts'
+import type { RefusedError, Refusals } from './refusals.ts'
+import { ofPeer } from './refusals.ts'
+import type { SasKeyRule, SasResource, SasToken } from './sas-token.ts'
+import { coversPath, parseResource } from './sas-token.ts'
+import { judgeForNobody, judgeToken, readToken } from './token-judgement.ts'
+import type { TrustAnchors } from './trust-anchors.ts'

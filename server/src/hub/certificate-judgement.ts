@@ -1,0 +1,98 @@
+import { certificateId, parseCertificate, ParseError } from '@holdfast/pki'
+import type { Certificate, TrustError } from '@holdfast/pki'
+import { timingSafeEqual } from 'node:crypto'
+import type { DeviceAuthentication } from '../model/device.ts'
+import type { Proof } from './device-credential.ts'
+import { CERTIFICATE_AUTH_METHOD } from './device-credential.ts'
+import type { Finding } from './finding.ts'
+import { finding } from './finding.ts'
+
+/** Certificates as sent, leaf first. */
+export interface ParsedChain {
+  readonly kind: 'chain'
+  readonly leaf: Certificate
+  readonly intermediates: readonly Certificate[]
+}
+
+/** Reads the chain strictly; one unreadable certificate refuses it as a whole. `chain` holds at least the leaf. */
+export function parseChain(chain: readonly Uint8Array[]): ParsedChain | Finding {
+  const certificates: Certificate[] = []
+  for (const [position, der] of chain.entries()) {
+    try {
+      certificates.push(parseCertificate(der))
+    } catch (error) {
+      if (!(error instanceof ParseError)) throw error
+      return finding('chain:malformed-certificate', `Certificate ${position} of the chain is malformed: ${error.message}.`)
+    }
+  }
+  const [leaf, ...intermediates] = certificates
+  if (leaf === undefined) return finding('client-certificate-missing', 'The client sent no certificate.')
+  return { kind: 'chain', leaf, intermediates }
+}
+
+/**
+ * Does the certificate have one of the thumbprints, and is it valid now? Neither its name nor its issuer matters:
+ * the operator registered this very certificate.
+ */
+export function judgeThumbprint(
+  authentication: Extract<DeviceAuthentication, { type: 'selfSigned' }>,
+  leaf: Certificate,
+  now: number,
+): Proof | Finding {
+  const { primaryThumbprint, secondaryThumbprint } = authentication
+  const primary = hasThumbprint(leaf, primaryThumbprint)
+  const secondary = hasThumbprint(leaf, secondaryThumbprint)
+  if (!primary && !secondary) return thumbprintMismatch(authentication, leaf)
+  if (now < leaf.notBefore)
+    return finding('certificate-not-yet-valid', `The certificate is valid only from ${instant(leaf.notBefore)}.`)
+  if (now > leaf.notAfter)
+    return finding('certificate-expired', `The certificate expired at ${instant(leaf.notAfter)}.`)
+  return {
+    kind: 'proof',
+    authMethod: CERTIFICATE_AUTH_METHOD,
+    path: [certificateId(leaf)],
+    expiresAt: leaf.notAfter,
+  }
+}
+
+/** SHA-1 by 40 hex digits, SHA-256 by 64, in any case. */
+function hasThumbprint(leaf: Certificate, thumbprint: string | null): boolean {
+  if (thumbprint === null) return false
+  const expected = Buffer.from(thumbprint, 'hex')
+  const actual = Buffer.from(expected.length === 20 ? leaf.sha1 : leaf.sha256, 'hex')
+  return expected.length === actual.length && timingSafeEqual(expected, actual)
+}
+
+function thumbprintMismatch(
+  { primaryThumbprint, secondaryThumbprint }: Extract<DeviceAuthentication, { type: 'selfSigned' }>,
+  leaf: Certificate,
+): Finding {
+  const evidence = { sha1: leaf.sha1, sha256: leaf.sha256 }
+  if (primaryThumbprint === null && secondaryThumbprint === null)
+    return finding('thumbprint-mismatch', 'No thumbprint is set for this device, so no certificate fits.', { evidence })
+  return finding(
+    'thumbprint-mismatch',
+    `The certificate has the SHA-256 thumbprint ${leaf.sha256}, which is not registered for this device.`,
+    { evidence },
+  )
+}
+
+/** The refusal of a path, as a finding of the hub. */
+export function pathFinding(error: TrustError): Finding {
+  const { certificate } = error
+  const place = certificate && { certificate: certificate.subject, sha256: certificate.sha256 }
+  return finding(`chain:${error.rule}`, sentence(error.message), {
+    remedy: error.remedy,
+    evidence: { ...place, ...error.evidence },
+  })
+}
+
+function sentence(text: string): string {
+  const capital = text.charAt(0).toUpperCase() + text.slice(1)
+  return capital.endsWith('.') ? capital : `${capital}.`
+}
+
+/** ISO 8601 in whole seconds. */
+export function instant(ms: number): string {
+  return Number.isFinite(ms) ? new Date(ms).toISOString().replace('.000Z', 'Z') : 'the end of time'
+}

@@ -1,0 +1,166 @@
+import type { REFUSAL_RULES, RefusalRule } from '../model/refusal.ts'
+
+export interface RefusalAdvice {
+  /** What the rule means, one sentence. */
+  readonly meaning: string
+  /** What the operator does about it, one or two sentences. */
+  readonly remedy: string
+}
+
+/** What each rule means and what to do. `holdfast refusals` and docs/errors.md show these words. */
+export const REFUSAL_GUIDE = {
+  'tls-handshake-failed': {
+    meaning: 'The TLS handshake did not complete.',
+    remedy:
+      'Check that the client speaks TLS 1.2 or newer, trusts the root of the server certificate, and holds the private key of the certificate it shows.',
+  },
+  'protocol-violation': {
+    meaning: 'The bytes received are not what the protocol allows.',
+    remedy: 'Check that the client speaks the protocol of this port, in a version that the server supports.',
+  },
+  'connect-timeout': {
+    meaning: 'The peer opened a connection and did not say who it is in time.',
+    remedy: 'Check the network between client and server; a port scanner shows the same picture.',
+  },
+  'hub-name-unknown': {
+    meaning: 'The host name that the client gave belongs to no hub of this server.',
+    remedy: "Use one of the hub's host names in the connection string, or add the name to the hub's hosts.",
+  },
+  'client-id-mismatch': {
+    meaning: 'The MQTT client id and the id in the user name differ.',
+    remedy: 'Send the device id, with equal case, both as client id and in the user name.',
+  },
+  'device-id-invalid': {
+    meaning: 'The device id has characters or a length that no device id may have.',
+    remedy: "Use 1 to 128 of A-Z a-z 0-9 and - : . + % _ # * ? ! ( ) , = @ ; $ ' and send it unencoded.",
+  },
+  'device-unknown': {
+    meaning: 'The hub has no such device.',
+    remedy: 'Provision or create the device, or correct its id: case matters.',
+  },
+  'device-disabled': {
+    meaning: 'The device proved itself, but it is disabled.',
+    remedy: 'Enable the device in the registry if it may connect again.',
+  },
+  'credential-missing': {
+    meaning: 'The device showed neither a token nor a certificate.',
+    remedy: 'Give the device its key or its certificate.',
+  },
+  'credential-kind-mismatch': {
+    meaning: 'The device showed another kind of credential than the one its identity is set up for.',
+    remedy: "Connect with the credential the identity expects, or change the identity's authentication type.",
+  },
+  'client-certificate-missing': {
+    meaning: 'The identity authenticates by certificate and the client sent none.',
+    remedy: 'Configure certificate and private key in the client; a proxy that ends TLS on the way removes them.',
+  },
+  'common-name-mismatch': {
+    meaning: "The common name of the device's certificate is not the id it claims.",
+    remedy: 'Issue the device a certificate whose common name equals its id, case included.',
+  },
+  'common-name-not-single': {
+    meaning: "The device's certificate has no common name, or more than one.",
+    remedy: 'Issue the device a certificate with exactly one common name: its id.',
+  },
+  'certificate-expired': {
+    meaning: "The device's self-signed certificate has expired.",
+    remedy: 'Make a new certificate and set its thumbprint as the secondary one before the old one ends.',
+  },
+  'certificate-not-yet-valid': {
+    meaning: "The device's self-signed certificate is not valid yet.",
+    remedy: 'Check the clocks of the machine that made the certificate and of this server.',
+  },
+  'thumbprint-mismatch': {
+    meaning: "The certificate's digest is neither the primary nor the secondary thumbprint of the identity.",
+    remedy: "Set the thumbprint of the certificate that the device uses, or give the device the registered one's files.",
+  },
+  'authority-unverified': {
+    meaning: 'The chain leads to a registered CA whose possession was never proven.',
+    remedy: 'Prove possession of the CA: generate a verification code, sign it with the CA, and verify.',
+  },
+  'authority-of-another-hub': {
+    meaning: 'The chain leads to a CA that is verified at another hub of this server only.',
+    remedy: 'Connect the device to the hub its CA belongs to, or register the CA at this hub and prove possession.',
+  },
+  'token-malformed': {
+    meaning: 'The text is not a shared access signature.',
+    remedy: 'Send `SharedAccessSignature sr=…&sig=…&se=…`, each value percent-encoded, each part once.',
+  },
+  'token-expired': {
+    meaning: "The token's expiry has passed.",
+    remedy: 'Make a new token; when it is fresh, check the clock of the machine that made it.',
+  },
+  'token-signature-wrong': {
+    meaning: "The token's signature was made with neither the primary nor the secondary key.",
+    remedy: 'Use the present primary or secondary key of the device or policy; keys may have been regenerated.',
+  },
+  'token-resource-mismatch': {
+    meaning: 'The token was made for another resource than the one it is used at.',
+    remedy: "Make the token for this hub's host name and, for a device, /devices/ and its id with equal case.",
+  },
+  'token-policy-unknown': {
+    meaning: 'There is no shared access policy of the name in the token.',
+    remedy: 'Correct the policy name (skn) in the connection string.',
+  },
+  'token-right-missing': {
+    meaning: 'The policy of the token does not carry the right that the operation needs.',
+    remedy: 'Use a policy that carries the right.',
+  },
+  'token-missing': {
+    meaning: 'The operation needs a shared access signature and none came.',
+    remedy: 'Send the token in the Authorization header, or put it by the claims-based security link.',
+  },
+  'scope-unknown': {
+    meaning: 'The id scope is not the one of this provisioning service.',
+    remedy: "Give the device this service's id scope.",
+  },
+  'enrollment-unknown': {
+    meaning: 'No individual enrollment has this registration id, and no enrollment group matches its credential.',
+    remedy: 'Enroll the device, or a group whose CA signed its certificate.',
+  },
+  'enrollment-disabled': {
+    meaning: 'The enrollment that decides about this device is disabled.',
+    remedy: 'Enable the enrollment if the device may register.',
+  },
+  'registration-id-mismatch': {
+    meaning: "The common name of the device's certificate is not its registration id.",
+    remedy: 'Use the common name of the certificate as registration id, or issue a fitting certificate.',
+  },
+  'attestation-mismatch': {
+    meaning: 'The device proved itself by another means than its enrollment asks for.',
+    remedy: 'Use the certificate or key that the enrollment holds, or correct the enrollment.',
+  },
+  'allocation-failed': {
+    meaning: 'No hub could be found for the device.',
+    remedy: 'Check the allocation policy and the linked hubs of the enrollment, and the webhook if it names one.',
+  },
+  'request-malformed': {
+    meaning: 'The request could not be read.',
+    remedy: 'Send the JSON that the API describes.',
+  },
+  'request-too-large': {
+    meaning: 'The request is larger than its limit.',
+    remedy: 'Send less: 256 KiB for a message, 96 KiB for a registration.',
+  },
+  'possession-refused': {
+    meaning: "The verification certificate does not prove possession of the CA's private key.",
+    remedy: 'Generate a verification code and sign a certificate whose common name is the code with the CA itself.',
+  },
+  'authority-refused': {
+    meaning: 'The certificate cannot be registered as a CA.',
+    remedy: 'Register a valid certificate of a CA, with a P-256 or RSA-2048 key or a stronger one.',
+  },
+  throttled: {
+    meaning: 'Too many attempts in too short a time.',
+    remedy: 'Let the client wait and retry with growing delays.',
+  },
+} as const satisfies Record<(typeof REFUSAL_RULES)[number], RefusalAdvice>
+
+const PATH_ADVICE: RefusalAdvice = {
+  meaning: 'The certificate path breaks a rule of RFC 5280.',
+  remedy: 'Inspect the chain with `holdfast pki verify`, which names the certificate and the rule.',
+}
+
+export function adviceFor(rule: RefusalRule): RefusalAdvice {
+  return Object.hasOwn(REFUSAL_GUIDE, rule) ? REFUSAL_GUIDE[rule as keyof typeof REFUSAL_GUIDE] : PATH_ADVICE
+}
