@@ -68,7 +68,7 @@ export class Name {
 
   /** One key for each RDN, for comparing by prefix (name constraints). */
   get rdnKeys(): readonly string[] {
-    this.#rdnKeys ??= this.rdns.map(rdnKey)
+    this.#rdnKeys ??= this.rdns.map(attributesKey)
     return this.#rdnKeys
   }
 
@@ -97,7 +97,8 @@ export function parseRdn(set: DerValue): Rdn {
   return attributes
 }
 
-function rdnKey(rdn: Rdn): string {
+/** The comparison key of one RDN. */
+export function attributesKey(rdn: Rdn): string {
   const [only] = rdn
   if (rdn.length === 1 && only !== undefined) return attributeKey(only)
   return rdn.map(attributeKey).toSorted().join('\u0002')

@@ -1,5 +1,6 @@
 import type { Certificate } from './certificate.ts'
 import { sameBytes } from './certificate.ts'
+import type { AuthorityKeyIdentifier } from './extensions.ts'
 
 /** Certificates that may continue a path, as a stranger sent them: any order, duplicates and strays included. */
 export class Candidates {
@@ -26,15 +27,16 @@ export class Candidates {
 /** Key identifiers order the candidates and never rule one out (RFC 5280 §4.2.1.1, RFC 4158 §3.5.12). */
 export function likeliestFirst(certificate: Certificate, issuers: readonly Certificate[]): Certificate[] {
   if (issuers.length < 2) return [...issuers]
-  return issuers.toSorted((a, b) => keyIdentifierMatch(certificate, b) - keyIdentifierMatch(certificate, a))
+  const { authorityKeyIdentifier } = certificate.extensions
+  const match = (issuer: Certificate): number => keyIdentifierMatch(authorityKeyIdentifier, issuer)
+  return issuers.toSorted((a, b) => match(b) - match(a))
 }
 
 /** 2: identifiers agree; 1: one is missing; 0: they differ. */
-export function keyIdentifierMatch({ extensions }: Certificate, issuer: Certificate): 0 | 1 | 2 {
-  const wanted = extensions.authorityKeyIdentifier?.keyIdentifier
+export function keyIdentifierMatch(wanted: AuthorityKeyIdentifier | undefined, issuer: Certificate): 0 | 1 | 2 {
   const offered = issuer.extensions.subjectKeyIdentifier
-  if (wanted === undefined || offered === undefined) return 1
-  return sameBytes(wanted, offered) ? 2 : 0
+  if (wanted?.keyIdentifier === undefined || offered === undefined) return 1
+  return sameBytes(wanted.keyIdentifier, offered) ? 2 : 0
 }
 
 /** The same entity: same subject and same public key. A path that meets one twice is a loop (RFC 4158 §2.4.2, §5.2). */

@@ -114,11 +114,11 @@ export class PathSearch {
   }
 
   #checkSignature(child: Certificate, issuer: Certificate, isCa: boolean): boolean {
-    if (isCa && this.#signatures.isKnown(child.der, issuer)) return true
+    if (isCa && this.#signatures.isKnown(child, issuer)) return true
     this.#spending.signature()
     const good = this.#signatures.verify(child, issuer)
     // A CA certificate returns with every device below it; a leaf would only push CAs out.
-    if (good && isCa) this.#signatures.remember(child.der, issuer)
+    if (good && isCa) this.#signatures.remember(child, issuer)
     return good
   }
 

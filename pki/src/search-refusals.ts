@@ -49,7 +49,7 @@ export function signatureRefused(path: readonly Certificate[], position: number,
 
 /** By its key identifier, or by the issuer sent along, the child points to another key than the anchor's. */
 function meansAnotherKey(child: Certificate, anchor: Certificate, candidates: Candidates): boolean {
-  if (keyIdentifierMatch(child, anchor) === 0) return true
+  if (keyIdentifierMatch(child.extensions.authorityKeyIdentifier, anchor) === 0) return true
   return candidates.issuersOf(child).some((sent) => !isSameEntity(sent, anchor) && !sameBytes(sent.spki, anchor.spki))
 }
 

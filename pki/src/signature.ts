@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { constants, createHash, createPublicKey, verify } from 'node:crypto'
+import { constants, createPublicKey, verify } from 'node:crypto'
 import type { PublicKeyAlgorithm, SignatureAlgorithm, SignatureScheme } from './algorithms.ts'
 import { BoundedCache } from './bounded-cache.ts'
 import type { Certificate } from './certificate.ts'
@@ -9,6 +9,11 @@ export interface Signed {
   readonly tbs: Uint8Array
   readonly signatureAlgorithm: SignatureAlgorithm
   readonly signature: Uint8Array
+}
+
+/** Something named by the digest of its bytes, signature included. */
+interface Identified {
+  readonly sha256: string
 }
 
 /** A public key as a certificate or a request holds it. */
@@ -42,13 +47,13 @@ export class SignatureVerifier {
     this.#verified = new BoundedCache(cacheSize)
   }
 
-  /** Whether `signed` (whose DER is `der`) is known to be signed by this key; costs a digest. */
-  isKnown(der: Uint8Array, issuer: Certificate): boolean {
-    return this.#verified.get(edgeKey(der, issuer)) === true
+  /** Whether this certificate or CRL is known to be signed by the issuer's key. */
+  isKnown(signed: Identified, issuer: HeldKey): boolean {
+    return this.#verified.get(edgeKey(signed, issuer)) === true
   }
 
-  remember(der: Uint8Array, issuer: Certificate): void {
-    this.#verified.set(edgeKey(der, issuer), true)
+  remember(signed: Identified, issuer: HeldKey): void {
+    this.#verified.set(edgeKey(signed, issuer), true)
   }
 
   /** Checks the signature (RFC 5280 §6.1.3 (a)(1)). The key and the scheme must be of one kind and acceptable. */
@@ -70,8 +75,8 @@ export class SignatureVerifier {
   }
 }
 
-function edgeKey(der: Uint8Array, issuer: Certificate): string {
-  return createHash('sha256').update(der).update(issuer.spki).digest('latin1')
+function edgeKey({ sha256 }: Identified, { spkiKey }: HeldKey): string {
+  return sha256 + spkiKey
 }
 
 /** Undefined when the crypto library cannot make a key of it: a point off the curve, or an algorithm it lacks. */

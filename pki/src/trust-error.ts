@@ -99,7 +99,9 @@ export function isMoreTelling(a: TrustError, b: TrustError | undefined): boolean
   return b === undefined || RULES.indexOf(a.rule) > RULES.indexOf(b.rule)
 }
 
-export const isTrustError = (value: { readonly kind?: string }): value is TrustError => value.kind === 'trust-error'
+export function isTrustError(value: object): value is TrustError {
+  return 'kind' in value && value.kind === 'trust-error'
+}
 
 /** ISO 8601 in whole seconds, for messages. */
 export const instant = (ms: number): string =>
