@@ -1,0 +1,11 @@
+/** A failure that is told to the user in one line, without a stack. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError'
+  /** 1: it could not be done; 2: it was asked for wrongly. */
+  readonly exitCode: number
+
+  constructor(message: string, exitCode = 1, options?: ErrorOptions) {
+    super(message, options)
+    this.exitCode = exitCode
+  }
+}

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { CommandError } from './command-error.ts'
+import { endQuietlyOnClosedPipe } from './output.ts'
+
+interface CommandGroup {
+  readonly name: string
+  readonly summary: string
+  /** Loaded only when asked for: making a certificate must not wait for the server's modules. */
+  readonly load: () => Promise<{ register: (group: Command) => void }>
+}
+
+const GROUPS: readonly CommandGroup[] = [
+  {
+    name: 'pki',
+    summary: 'make, sign, inspect and verify certificates, offline',
+    load: () => import('./pki/register.ts'),
+  },
+]
+
+async function main(args: readonly string[]): Promise<number> {
+  const program = new Command('holdfast')
+    .description('An IoT hub and device provisioning service of your own, and the certificates it trusts.')
+    .version(version())
+    .configureOutput({ outputError: (text, write) => write(oneLine(text.replace(/^error: /, 'holdfast: '))) })
+    // Inherited by the commands added from here on: errors come back as exceptions instead of ending the process.
+    .exitOverride()
+  for (const { name, summary, load } of GROUPS) {
+    const group = program.command(name).description(summary)
+    if (args.slice(0, 2).includes(name)) (await load()).register(group)
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return 0
+  } catch (error) {
+    return report(error)
+  }
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+/** Tells the failure in one line and returns the exit code. */
+function report(error: unknown): number {
+  // Commander has said it already; it ends --help and --version this way too, with code 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  process.stderr.write(`holdfast: ${describe(error)}\n`)
+  return error instanceof CommandError ? error.exitCode : 1
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const remedy = 'remedy' in error && typeof error.remedy === 'string' ? ` ${error.remedy}` : ''
+  return oneLine(`${error.message}${remedy}`)
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*(?=\S)/g, ' ')
+}
+
+endQuietlyOnClosedPipe()
+const exitCode = await main(process.argv.slice(2))
+if (exitCode !== 0) process.exitCode = exitCode

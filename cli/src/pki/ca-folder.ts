@@ -1,0 +1,111 @@
+import { appendFileSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { KeyObject } from 'node:crypto'
+import {
+  encodePem,
+  issuerOf,
+  keySigner,
+  parseCertificates,
+  PathVerifier,
+  type Certificate,
+  type Issuer,
+} from '@holdfast/pki'
+import { CommandError } from '../command-error.ts'
+import { demandAbsent, makeFolder, readInput, writeNew, writeNewSecret } from './files.ts'
+import { decodePrivateKey, encodePrivateKey } from './key-file.ts'
+
+/** A CA on disk, one folder each: `ca.key`, `ca.cer`, `chain.pem` and what it has issued. */
+export interface CaFolder {
+  readonly path: string
+  readonly issuer: Issuer
+  /** The CA's certificate and those above it, nearest first; the root last, where it is known. */
+  readonly chain: readonly [Certificate, ...Certificate[]]
+  /** Where issued certificates go unless another folder is named. */
+  readonly issued: string
+}
+
+export interface CaFiles {
+  readonly key: string
+  readonly certificate: string
+  readonly chain: string
+}
+
+export function caFiles(path: string): CaFiles {
+  return { key: join(path, 'ca.key'), certificate: join(path, 'ca.cer'), chain: join(path, 'chain.pem') }
+}
+
+/** Refuses, before a key is made, a folder that already holds a CA. */
+export function demandNoCa(path: string): void {
+  demandAbsent(Object.values(caFiles(path)))
+}
+
+export interface NewCa {
+  readonly certificate: Certificate
+  readonly above: readonly Certificate[]
+  readonly privateKey: KeyObject
+  readonly passphrase: string | undefined
+}
+
+/** The key comes first: if anything fails after it, no certificate is left whose key is lost. */
+export function createCaFolder(path: string, { certificate, above, privateKey, passphrase }: NewCa): CaFiles {
+  const files = caFiles(path)
+  makeFolder(path, 0o700)
+  writeNewSecret(files.key, encodePrivateKey(privateKey, passphrase))
+  writeNew(files.certificate, pemOf([certificate]))
+  writeNew(files.chain, pemOf([certificate, ...above]))
+  return files
+}
+
+export async function openCaFolder(path: string, passphraseFile: string | undefined): Promise<CaFolder> {
+  const files = caFiles(path)
+  for (const file of [files.certificate, files.key]) {
+    if (existsSync(file)) continue
+    throw new CommandError(
+      `'${path}' is not the folder of a CA: it has no ${file === files.key ? 'ca.key' : 'ca.cer'}. ` +
+        'Make one with `holdfast pki root`, `holdfast pki intermediate` or `holdfast pki import`',
+    )
+  }
+  const [certificate] = parseCertificates(readInput(files.certificate, 'the CA certificate'))
+  if (certificate === undefined) throw new CommandError(`'${files.certificate}' holds no certificate`)
+  const source = { file: passphraseFile, flag: '--ca-passphrase-file' }
+  const key = await decodePrivateKey(readInput(files.key, 'the CA key'), files.key, source)
+  const issuer = issuerOf(certificate, keySigner(key))
+  return { path, issuer, chain: [certificate, ...above(files.chain)], issued: join(path, 'issued') }
+}
+
+function above(chainFile: string): Certificate[] {
+  if (!existsSync(chainFile)) return []
+  return parseCertificates(readInput(chainFile, 'the chain of the CA')).slice(1)
+}
+
+/** What a holder sends along with its own certificate: every CA but the root, which the other side must have anyway. */
+export function intermediatesOf(ca: CaFolder): Certificate[] {
+  const { signatures } = new PathVerifier({ cacheSize: 1 })
+  // A CA that changed its key issues itself a certificate that is no root: only the signature tells the two apart.
+  return ca.chain.filter((certificate) => !(certificate.selfIssued && signatures.verify(certificate, certificate)))
+}
+
+export type IssuedKind = 'intermediate' | 'device' | 'request' | 'verification'
+
+/**
+ * Notes in the CA's index what it has signed, one JSON object a line, before anything leaves: a certificate that the
+ * index does not know could never be revoked by its serial.
+ */
+export function recordIssued(ca: CaFolder, kind: IssuedKind, certificates: readonly Certificate[]): void {
+  makeFolder(ca.issued)
+  const lines = certificates.map((certificate) =>
+    JSON.stringify({
+      serial: certificate.serialHex,
+      kind,
+      subject: certificate.subject.toString(),
+      notBefore: new Date(certificate.notBefore).toISOString(),
+      notAfter: new Date(certificate.notAfter).toISOString(),
+      sha256: certificate.sha256,
+    }),
+  )
+  appendFileSync(join(ca.issued, 'index.jsonl'), `${lines.join('\n')}\n`, { flush: true })
+}
+
+export function pemOf(certificates: readonly Certificate[]): string {
+  return certificates.map(({ der }) => encodePem('CERTIFICATE', der)).join('')
+}

@@ -1,0 +1,74 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { CommandError } from '../command-error.ts'
+
+/** No certificate, key, request or chain comes near this; it stops a wrong path from filling the memory. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024
+
+/** Reads a file that the user named. `what` says what it should be, for the message. */
+export function readInput(path: string, what: string): Buffer {
+  try {
+    const { size } = statSync(path)
+    if (size > MAX_FILE_BYTES) throw new CommandError(`${what} '${path}' has ${size} bytes: that is no such file`)
+    return readFileSync(path)
+  } catch (cause) {
+    if (cause instanceof CommandError) throw cause
+    throw new CommandError(`${what} '${path}' cannot be read: ${reason(cause)}`, 1, { cause })
+  }
+}
+
+/** A file for everybody to read. Throws rather than overwrite. */
+export function writeNew(path: string, content: string | Uint8Array): void {
+  write(path, content, 0o644)
+}
+
+/** A file that holds a private key: for its owner alone, on disk before the call returns. Throws rather than overwrite. */
+export function writeNewSecret(path: string, content: string | Uint8Array, { flush = true } = {}): void {
+  write(path, content, 0o600, flush)
+}
+
+function write(path: string, content: string | Uint8Array, mode: number, flush = false): void {
+  try {
+    writeFileSync(path, content, { flag: 'wx', mode, flush })
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw exists(path)
+    throw new CommandError(`'${path}' cannot be written: ${reason(cause)}`, 1, { cause })
+  }
+}
+
+/** Refuses before anything is made, so that a run over many files stops without a half of them. */
+export function demandAbsent(paths: readonly string[]): void {
+  for (const path of paths) if (existsSync(path)) throw exists(path)
+}
+
+export function makeFolder(path: string, mode = 0o755): void {
+  try {
+    const created = mkdirSync(path, { recursive: true, mode })
+    // The umask has no say where a folder must be private.
+    if (created !== undefined && mode === 0o700) chmodSync(path, mode)
+  } catch (cause) {
+    throw new CommandError(`the folder '${path}' cannot be made: ${reason(cause)}`, 1, { cause })
+  }
+}
+
+function exists(path: string): CommandError {
+  return new CommandError(`'${path}' exists already and is not overwritten: choose another name, or move it away first`)
+}
+
+function reason(cause: unknown): string {
+  switch ((cause as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+      return 'it does not exist'
+    case 'EACCES':
+    case 'EPERM':
+      return 'this user may not'
+    case 'EISDIR':
+      return 'it is a folder'
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return 'a part of the path is a file'
+    case 'ENOSPC':
+      return 'the disk is full'
+    default:
+      return cause instanceof Error ? cause.message : String(cause)
+  }
+}

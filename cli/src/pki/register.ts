@@ -1,0 +1,21 @@
+import type { Command } from 'commander'
+import { addDevice } from './device.ts'
+import { addImport } from './import.ts'
+import { addInspect } from './inspect.ts'
+import { addIntermediate } from './intermediate.ts'
+import { addRoot } from './root.ts'
+import { addSignCsr } from './sign-csr.ts'
+import { addVerificationCert } from './verification-cert.ts'
+import { addVerify } from './verify.ts'
+
+/** The commands of `holdfast pki`, in the order in which one needs them. */
+export function register(pki: Command): void {
+  addRoot(pki)
+  addIntermediate(pki)
+  addImport(pki)
+  addVerificationCert(pki)
+  addDevice(pki)
+  addSignCsr(pki)
+  addInspect(pki)
+  addVerify(pki)
+}
