@@ -1,0 +1,276 @@
+import { isTrustError } from '@holdfast/pki'
+import type { AnchorSet, Certificate, PathVerifier, TrustError, VerifiedPath } from '@holdfast/pki'
+import { parseChain, pathFinding } from '../hub/certificate-judgement.ts'
+import type { ParsedChain } from '../hub/certificate-judgement.ts'
+import type { Finding } from '../hub/finding.ts'
+import { finding, isFinding } from '../hub/finding.ts'
+import type { Hubs } from '../hub/hubs.ts'
+import { ofPeer } from '../hub/refusals.ts'
+import type { RefusedError, Refusals } from '../hub/refusals.ts'
+import { judgeForNobody } from '../hub/token-judgement.ts'
+import type { TrustAnchors } from '../hub/trust-anchors.ts'
+import type { HubErrorCode } from '../errors.ts'
+import { HubError } from '../errors.ts'
+import type { Enrollment, IndividualEnrollment } from '../model/enrollment.ts'
+import { parseRegistrationId, printable } from '../model/ids.ts'
+import type { RegistrationId } from '../model/ids.ts'
+import type { Peer } from '../model/peer.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Registry } from '../ports/registry.ts'
+import { deriveDeviceKey } from './derived-keys.ts'
+import { GroupIndex } from './group-index.ts'
+import {
+  judgeEnrolledCertificate,
+  judgeRegistrationName,
+  judgeRegistrationToken,
+  judgeValidity,
+  readRegistrationToken,
+} from './registration-judgement.ts'
+
+/** What a device says of itself, over whichever protocol. */
+export interface RegistrationClaim {
+  readonly scope: string
+  /** As the device spelled it. */
+  readonly registrationId: string
+  /** Shared access signature, or null when the device relies on its certificate. */
+  readonly token: string | null
+}
+
+/** What proved the device, and becomes its credential at the hub. */
+export type RegistrationEvidence =
+  /** `path` leads from the leaf to a verified CA; null for a self-signed certificate that is enrolled itself. */
+  | { readonly kind: 'x509'; readonly leaf: Certificate; readonly path: VerifiedPath | null }
+  | { readonly kind: 'symmetricKey'; readonly primaryKey: string; readonly secondaryKey: string }
+
+interface Proof {
+  readonly kind: 'proof'
+  readonly enrollment: Enrollment
+  readonly evidence: RegistrationEvidence
+  /** ms: the end of the token, or of the certificate that ends first. */
+  readonly expiresAt: number
+}
+
+interface Candidate extends RegistrationClaim {
+  readonly id: RegistrationId
+  readonly peer: Peer
+}
+
+/** A device that has proven itself to this module, and the enrollment that decides about it. */
+class AuthenticatedRegistration {
+  readonly registrationId: RegistrationId
+  readonly presentedId: string
+  /** As it was when the device proved itself. */
+  readonly enrollment: Enrollment
+  readonly evidence: RegistrationEvidence
+  /** ms: the end of the token, or of the certificate that ends first. */
+  readonly expiresAt: number
+  readonly peer: Peer
+  /** Keeps other objects of the same shape from passing for one. */
+  readonly #proof: Proof
+
+  constructor({ id, registrationId, peer }: Candidate, proof: Proof) {
+    this.registrationId = id
+    this.presentedId = registrationId
+    this.peer = peer
+    this.enrollment = proof.enrollment
+    this.evidence = proof.evidence
+    this.expiresAt = proof.expiresAt
+    this.#proof = proof
+    Object.freeze(this)
+  }
+
+  static isProven(value: object): value is AuthenticatedRegistration {
+    return #proof in value
+  }
+}
+/** The type alone: nobody else makes one. */
+export type { AuthenticatedRegistration }
+
+/** The one door of the provisioning service: scope, then the individual enrollment of the id, then the groups. */
+export class RegistrationDoor {
+  readonly #scope: string
+  readonly #hubs: Hubs
+  readonly #registry: Registry
+  readonly #anchors: TrustAnchors
+  readonly #verifier: PathVerifier
+  readonly #refusals: Refusals
+  readonly #clock: Clock
+  readonly #groups: GroupIndex
+
+  constructor(parts: {
+    scope: string
+    hubs: Hubs
+    registry: Registry
+    anchors: TrustAnchors
+    verifier: PathVerifier
+    refusals: Refusals
+    clock: Clock
+  }) {
+    this.#scope = parts.scope
+    this.#hubs = parts.hubs
+    this.#registry = parts.registry
+    this.#anchors = parts.anchors
+    this.#verifier = parts.verifier
+    this.#refusals = parts.refusals
+    this.#clock = parts.clock
+    this.#groups = new GroupIndex(parts.registry, parts.hubs.home.name)
+  }
+
+  /** Rejects with RefusedError: `unauthorized`, or `enrollment-disabled` once the device has proven itself. */
+  async authenticate(claim: RegistrationClaim, peer: Peer): Promise<AuthenticatedRegistration> {
+    const candidate = { ...claim, id: this.#registrationId(claim, peer), peer }
+    if (claim.scope.toLowerCase() !== this.#scope.toLowerCase()) {
+      const message = `The id scope '${printable(claim.scope)}' is not '${this.#scope}'.`
+      throw this.refuse(claim.registrationId, peer, finding('scope-unknown', message), 'unauthorized')
+    }
+    const individual = await this.#registry.enrollments.getIndividual(candidate.id)
+    const proof = individual ? await this.#byIndividual(candidate, individual) : await this.#byGroup(candidate)
+    if (isFinding(proof)) throw this.refuse(claim.registrationId, peer, proof, 'unauthorized')
+    if (proof.enrollment.status === 'disabled')
+      throw this.refuse(claim.registrationId, peer, disabled(proof.enrollment), 'enrollment-disabled')
+    return new AuthenticatedRegistration(candidate, proof)
+  }
+
+  /** Records the refusal of a device, and returns the error to throw. */
+  refuse(presentedId: string, peer: Peer, reason: Finding, code: HubErrorCode): RefusedError {
+    const { kind: _, ...told } = reason
+    return this.#refusals.refuse(
+      { ...ofPeer(peer), area: 'provisioning', hub: null, identity: presentedId, ...told },
+      code,
+    )
+  }
+
+  #registrationId({ registrationId }: RegistrationClaim, peer: Peer): RegistrationId {
+    try {
+      return parseRegistrationId(registrationId)
+    } catch (error) {
+      if (!(error instanceof HubError)) throw error
+      const remedy = 'Use 1 to 128 letters, digits, - . _ : and end in a letter, a digit or -.'
+      throw this.refuse(registrationId, peer, finding('device-id-invalid', `${error.message}.`, { remedy }), error.code)
+    }
+  }
+
+  async #byIndividual(candidate: Candidate, enrollment: IndividualEnrollment): Promise<Proof | Finding> {
+    const { attestation } = enrollment
+    if (attestation.type === 'symmetricKey') {
+      const { primaryKey, secondaryKey } = attestation
+      return this.#judgeKeys(candidate, [{ enrollment, primaryKey, secondaryKey }])
+    }
+    const chain = this.#chain(candidate)
+    if (isFinding(chain)) return chain
+    const { leaf } = chain
+    const wrong = judgeEnrolledCertificate(leaf, attestation.clientCertificates)
+    if (wrong !== null) return wrong
+    if (!leaf.selfIssued) {
+      // A certificate that a CA signed is worth what that CA is worth, even where it is enrolled itself.
+      const path = await this.#path(chain)
+      return isFinding(path) ? path : byPath(enrollment, path)
+    }
+    const stale = judgeValidity(leaf, this.#clock.now())
+    if (stale !== null) return stale
+    return { kind: 'proof', enrollment, evidence: { kind: 'x509', leaf, path: null }, expiresAt: leaf.notAfter }
+  }
+
+  async #byGroup(candidate: Candidate): Promise<Proof | Finding> {
+    if (candidate.token !== null) return this.#byDerivedKey(candidate)
+    const chain = this.#chain(candidate)
+    if (isFinding(chain)) return chain
+    const groups = await this.#groups.current()
+    const path = await this.#path(chain)
+    if (isFinding(path)) return path
+    const enrollment = groups.nearest(path.certificates)
+    if (enrollment !== null) return byPath(enrollment, path)
+    // The path ended at the first verified CA; a group may name one further up, reached through that CA.
+    const longer = this.#verify(chain, groups.referred, path.anchor)
+    const further = isTrustError(longer) ? null : groups.nearest(longer.certificates)
+    return further === null || isTrustError(longer) ? notEnrolled(candidate, path) : byPath(further, longer)
+  }
+
+  async #byDerivedKey(candidate: Candidate): Promise<Proof | Finding> {
+    const { symmetric } = await this.#groups.current()
+    // Some clients derive their key from the id as they spell it, others from its lower case.
+    const spellings = [...new Set([candidate.registrationId, candidate.id])]
+    return this.#judgeKeys(
+      candidate,
+      symmetric.flatMap(({ group, keys: [primary, secondary] }) =>
+        spellings.map((spelling) => ({
+          enrollment: group,
+          primaryKey: deriveDeviceKey(primary, spelling),
+          secondaryKey: deriveDeviceKey(secondary, spelling),
+        })),
+      ),
+    )
+  }
+
+  /** The first of the keys that signed the token decides. */
+  #judgeKeys(
+    { token: text, id }: Candidate,
+    choices: readonly { enrollment: Enrollment; primaryKey: string; secondaryKey: string }[],
+  ): Proof | Finding {
+    const now = this.#clock.now()
+    if (text === null) return finding('token-missing', 'The enrollment asks for a symmetric key, and no token came.')
+    const read = readRegistrationToken(text, now)
+    if (isFinding(read)) return read
+    const scope = this.#scope
+    for (const { enrollment, primaryKey, secondaryKey } of choices) {
+      const signer = nameOf(enrollment)
+      const verdict = judgeRegistrationToken(read.token, [primaryKey, secondaryKey], { scope, registrationId: id, signer })
+      if (verdict?.rule === 'token-signature-wrong') continue
+      if (verdict !== null) return verdict
+      const evidence = { kind: 'symmetricKey', primaryKey, secondaryKey } as const
+      return { kind: 'proof', enrollment, evidence, expiresAt: read.token.expiresAt }
+    }
+    if (choices.length > 0)
+      return finding('token-signature-wrong', `The token was signed with no key that is enrolled for '${id}'.`)
+    judgeForNobody(text, now)
+    return finding('enrollment-unknown', `'${id}' has no individual enrollment, and no group has a symmetric key.`)
+  }
+
+  /** The chain as sent, and its leaf named as the device says. */
+  #chain({ id, registrationId, peer }: Candidate): ParsedChain | Finding {
+    const chain = parseChain(peer.chain)
+    if (isFinding(chain)) return chain
+    return judgeRegistrationName(chain.leaf, id, registrationId) ?? chain
+  }
+
+  /** To a CA of the home hub that somebody has proven to hold. */
+  async #path(chain: ParsedChain): Promise<VerifiedPath | Finding> {
+    const hub = this.#hubs.home.name
+    const path = this.#verify(chain, await this.#anchors.forHub(hub), null)
+    if (!isTrustError(path)) return path
+    return (await this.#anchors.explain(hub, chain)) ?? pathFinding(path)
+  }
+
+  #verify({ leaf, intermediates }: ParsedChain, anchors: AnchorSet, known: Certificate | null): VerifiedPath | TrustError {
+    return this.#verifier.verify({
+      leaf,
+      intermediates: known === null ? intermediates : [...intermediates, known],
+      anchors,
+      now: this.#clock.now(),
+      profile: this.#hubs.home.profile ?? 'compatible',
+      purpose: 'clientAuth',
+    })
+  }
+}
+
+export function disabled(enrollment: Enrollment): Finding {
+  return finding('enrollment-disabled', `The device proved itself, and ${nameOf(enrollment)} is disabled.`)
+}
+
+function byPath(enrollment: Enrollment, path: VerifiedPath): Proof {
+  return { kind: 'proof', enrollment, evidence: { kind: 'x509', leaf: path.leaf, path }, expiresAt: path.notAfter }
+}
+
+function notEnrolled({ id }: Candidate, { certificates }: VerifiedPath): Finding {
+  const authorities = certificates.slice(1).map(({ subject }) => `"${subject.toString()}"`)
+  return finding(
+    'enrollment-unknown',
+    `'${id}' has no individual enrollment, and no group names any CA of its chain: ${authorities.join(', ')}.`,
+  )
+}
+
+function nameOf(enrollment: Enrollment): string {
+  return enrollment.kind === 'individual'
+    ? `the individual enrollment '${enrollment.registrationId}'`
+    : `the enrollment group '${enrollment.enrollmentGroupId}'`
+}
