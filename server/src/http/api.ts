@@ -1,0 +1,145 @@
+import rateLimit from '@fastify/rate-limit'
+import swagger from '@fastify/swagger'
+import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import fastify from 'fastify'
+import type { FastifyRequest } from 'fastify'
+import type { Server } from 'node:https'
+import { HubError } from '../errors.ts'
+import type { Door } from '../hub/authenticate.ts'
+import type { CertificateAuthorities } from '../hub/certificate-authorities.ts'
+import type { Consumers } from '../hub/consumers.ts'
+import type { Devices } from '../hub/devices.ts'
+import type { Hubs } from '../hub/hubs.ts'
+import type { Refusals } from '../hub/refusals.ts'
+import type { Sessions } from '../hub/sessions.ts'
+import type { Telemetry } from '../hub/telemetry.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { ListenerPorts } from '../net/listeners.ts'
+import type { Clock, Randomness } from '../ports/clock.ts'
+import type { PolicyStore, SettingStore } from '../ports/registry.ts'
+import type { Enrollments } from '../provisioning/enrollments.ts'
+import type { Registrar } from '../provisioning/register.ts'
+import { deviceApi } from './device/device-api.ts'
+import { parseJsonBody } from './json-body.ts'
+import { managementApi } from './management/management-api.ts'
+import { managementFailure } from './management/management-failure.ts'
+import { provisioningApi } from './provisioning/provisioning-api.ts'
+import { provisioningFailure } from './provisioning/provisioning-failure.ts'
+import { armFailure } from './resource-manager/arm-failure.ts'
+import type { ProvisioningServiceFacts } from './resource-manager/provisioning-services.ts'
+import { resourceManagerApi } from './resource-manager/resource-manager-api.ts'
+import { sendFailure } from './routes.ts'
+import type { FailureWording, Routes } from './routes.ts'
+import { hubFailure } from './service/hub-failure.ts'
+import { serviceApi } from './service/service-api.ts'
+
+/** Everything that the HTTP heads use of the server. */
+export interface HttpParts {
+  readonly door: Door
+  readonly hubs: Hubs
+  readonly devices: Devices
+  readonly sessions: Sessions
+  readonly telemetry: Telemetry
+  readonly consumers: Consumers
+  readonly authorities: CertificateAuthorities
+  readonly refusals: Refusals
+  readonly enrollments: Enrollments
+  readonly registrar: Registrar
+  readonly policies: PolicyStore
+  readonly settings: SettingStore
+  readonly service: ProvisioningServiceFacts
+  /** As bound; asked only once the server listens. */
+  readonly ports: () => ListenerPorts
+  /** False from the moment the server drains. */
+  readonly accepting: () => boolean
+  readonly retentionHours: number
+  readonly clock: Clock
+  readonly random: Randomness
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Requests of one address in a minute. A fleet behind one router is one address. */
+  readonly requestsPerMinute?: number
+}
+
+const DEFAULT_REQUESTS_PER_MINUTE = 60_000
+const REMEMBERED_ADDRESSES = 10_000
+const BODY_BYTES = 256 * 1024
+/** 128 characters of an id, each percent-encoded. */
+const MAX_PARAMETER_LENGTH = 512
+
+/**
+ * All HTTP heads on one HTTPS server that `net/` made and owns: `ready` resolves when it may listen, `close` ends
+ * waiting requests and leaves the server's connections to their owner.
+ */
+export async function serveHttp(server: Server, parts: HttpParts): Promise<{ close(): Promise<void> }> {
+  const { clock, log, random } = parts
+  const app = fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    genReqId: () => Buffer.from(random.bytes(16)).toString('hex'),
+    requestIdHeader: false,
+    bodyLimit: BODY_BYTES,
+    // Case and outer slashes are free on fixed words; the parameters between them keep their case.
+    routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: MAX_PARAMETER_LENGTH },
+    serverFactory: (handler) => {
+      server.on('request', handler)
+      return server
+    },
+    frameworkErrors: (error, request, reply) => {
+      sendFailure(error, request, reply, wordingOf(request), clock)
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  // Response schemas document; what is sent is what the route made.
+  app.setSerializerCompiler(() => (body) => JSON.stringify(body))
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    /^application\/([\w.-]+\+)?json\b/,
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => parseJsonBody(body),
+  )
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-ms-request-id', request.id).header('x-content-type-options', 'nosniff')
+  })
+  app.setErrorHandler((thrown, request, reply) => sendFailure(thrown, request, reply, wordingOf(request), clock))
+  app.setNotFoundHandler((request, reply) =>
+    sendFailure(unknownPath(request), request, reply, wordingOf(request), clock),
+  )
+
+  await app.register(rateLimit, {
+    max: parts.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE,
+    timeWindow: 60_000,
+    cache: REMEMBERED_ADDRESSES,
+    addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
+    errorResponseBuilder: (_request, { ttl }) =>
+      new HubError('throttled', 'Too many requests from this address.', { retryAfter: ttl / 1000 }),
+  })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Holdfast', version: '1', description: 'The HTTP APIs of a Holdfast server.' },
+    },
+  })
+  for (const head of [serviceApi, deviceApi, provisioningApi, resourceManagerApi, managementApi])
+    await app.register(async (routes) => head(routes as Routes, parts))
+  await app.ready()
+  return { close: () => app.close() }
+}
+
+/** The wording of the head that a path belongs to, for requests that reach no route of it. */
+function wordingOf(request: FastifyRequest): FailureWording {
+  const [first = '', second = ''] = request.url.split('?', 1)[0]?.toLowerCase().split('/').slice(1) ?? []
+  if (first === 'subscriptions') return armFailure
+  if (['holdfast', 'healthz', 'readyz', 'metrics'].includes(first)) return managementFailure
+  if (second === 'registrations' || ['enrollments', 'enrollmentgroups', 'registrations'].includes(first))
+    return provisioningFailure
+  return hubFailure
+}
+
+function unknownPath(request: FastifyRequest): Error {
+  const message = `There is no ${request.method} at this path.`
+  return Object.assign(new Error(message), { statusCode: 404 })
+}

@@ -1,0 +1,116 @@
+import { parseCertificate } from '@holdfast/pki'
+import { Type } from 'typebox'
+import type { CertificateAuthorities } from '../../hub/certificate-authorities.ts'
+import type { Hubs } from '../../hub/hubs.ts'
+import type { CertificateAuthority } from '../../model/certificate-authority.ts'
+import { parseIfMatch } from '../../model/etag.ts'
+import type { ExpectedEtag } from '../../model/etag.ts'
+import { certificateFromText } from '../resource-manager/certificate-text.ts'
+import { hubNamed } from '../resource-manager/iot-hubs.ts'
+import { peerOfRequest } from '../request-peer.ts'
+import type { RequestStep, Routes } from '../routes.ts'
+
+const tags = ['management: certificate authorities']
+const HubParams = Type.Object({ hub: Type.String() })
+const AuthorityParams = Type.Object({ hub: Type.String(), name: Type.String() })
+const AuthorityBody = Type.Object(
+  {
+    certificate: Type.String({ description: 'PEM, or base64 of PEM or DER.' }),
+    verified: Type.Optional(Type.Boolean({ description: 'The operator vouches for the key; no proof is asked.' })),
+  },
+  { additionalProperties: false },
+)
+const ProofBody = Type.Object({ certificate: Type.String() }, { additionalProperties: false })
+
+export interface AuthorityParts {
+  readonly hubs: Hubs
+  readonly authorities: CertificateAuthorities
+  readonly requireToken: RequestStep
+}
+
+/** The register of CAs for the operator. Without If-Match a change goes to whatever version is there. */
+export function authorityRoutes(routes: Routes, { hubs, authorities, requireToken: onRequest }: AuthorityParts): void {
+  const all = '/holdfast/v1/hubs/:hub/authorities'
+  const one = `${all}/:name`
+
+  routes.get(all, { onRequest, schema: { tags, summary: 'List', params: HubParams } }, async ({ params }) => ({
+    value: (await authorities.list(hubNamed(hubs, params.hub).name)).map(authorityJson),
+  }))
+  routes.get(one, { onRequest, schema: { tags, summary: 'Show', params: AuthorityParams } }, async ({ params }) =>
+    authorityJson(await authorities.get(hubNamed(hubs, params.hub).name, params.name)),
+  )
+  routes.put(
+    one,
+    { onRequest, schema: { tags, summary: 'Register', params: AuthorityParams, body: AuthorityBody } },
+    async (request) => {
+      const { params, body, headers } = request
+      const ifMatch = headers['if-match']
+      const authority = await authorities.put(
+        hubNamed(hubs, params.hub).name,
+        params.name,
+        certificateFromText(body.certificate),
+        {
+          expected: ifMatch === undefined ? null : parseIfMatch(ifMatch),
+          verifiedByOperator: body.verified === true,
+          peer: peerOfRequest(request),
+        },
+      )
+      return authorityJson(authority)
+    },
+  )
+  routes.post(
+    `${one}/code`,
+    { onRequest, schema: { tags, summary: 'Issue a verification code', params: AuthorityParams } },
+    async ({ params, headers }) => {
+      const hub = hubNamed(hubs, params.hub).name
+      return authorityJson(await authorities.generateVerificationCode(hub, params.name, expectedOf(headers)))
+    },
+  )
+  routes.post(
+    `${one}/proof`,
+    { onRequest, schema: { tags, summary: 'Prove possession', params: AuthorityParams, body: ProofBody } },
+    async (request) => {
+      const { params, body, headers } = request
+      const hub = hubNamed(hubs, params.hub).name
+      const proof = certificateFromText(body.certificate)
+      return authorityJson(
+        await authorities.verify(hub, params.name, expectedOf(headers), proof, peerOfRequest(request)),
+      )
+    },
+  )
+  routes.delete(
+    one,
+    { onRequest, schema: { tags, summary: 'Delete', params: AuthorityParams } },
+    async ({ params, headers }, reply) => {
+      await authorities.delete(hubNamed(hubs, params.hub).name, params.name, expectedOf(headers))
+      return reply.code(204).send()
+    },
+  )
+}
+
+function expectedOf(headers: { 'if-match'?: string | undefined }): ExpectedEtag {
+  return parseIfMatch(headers['if-match'] ?? '*')
+}
+
+function authorityJson(authority: CertificateAuthority) {
+  const certificate = parseCertificate(authority.certificate)
+  const { state } = authority
+  return {
+    hub: authority.hub as string,
+    name: authority.name as string,
+    etag: authority.etag,
+    subject: certificate.subject.toString(),
+    issuer: certificate.issuer.toString(),
+    serial: certificate.serialHex,
+    sha256: authority.sha256,
+    sha1: certificate.sha1,
+    notBefore: new Date(certificate.notBefore).toISOString(),
+    notAfter: new Date(certificate.notAfter).toISOString(),
+    created: new Date(authority.created).toISOString(),
+    updated: new Date(authority.updated).toISOString(),
+    certificate: Buffer.from(authority.certificate).toString('base64'),
+    state: state.kind,
+    ...(state.kind === 'code-issued' ? { code: state.code, codeExpires: new Date(state.expires).toISOString() } : {}),
+    ...(state.kind === 'verified' ? { verifiedSince: new Date(state.since).toISOString(), verifiedBy: state.by } : {}),
+  }
+}

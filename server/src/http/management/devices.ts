@@ -1,0 +1,101 @@
+import { Type } from 'typebox'
+import type { Devices } from '../../hub/devices.ts'
+import type { Hubs } from '../../hub/hubs.ts'
+import type { Sessions } from '../../hub/sessions.ts'
+import type { Device } from '../../model/device.ts'
+import { parseIfMatch } from '../../model/etag.ts'
+import { parseDeviceId } from '../../model/ids.ts'
+import { hubNamed } from '../resource-manager/iot-hubs.ts'
+import type { RequestStep, Routes } from '../routes.ts'
+import { deviceJson, AuthenticationBody, CapabilitiesBody } from '../service/device-json.ts'
+
+const tags = ['management: devices']
+const HubParams = Type.Object({ hub: Type.String() })
+const DeviceParams = Type.Object({ hub: Type.String(), deviceId: Type.String() })
+const ListQuery = Type.Object({
+  after: Type.Optional(Type.String({ description: 'Id of the last device of the page before.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+})
+const Status = Type.Union([Type.Literal('enabled'), Type.Literal('disabled')])
+const DeviceBody = Type.Object(
+  {
+    status: Type.Optional(Status),
+    statusReason: Type.Optional(Type.Union([Type.String({ maxLength: 128 }), Type.Null()])),
+    authentication: Type.Optional(AuthenticationBody),
+    capabilities: Type.Optional(CapabilitiesBody),
+  },
+  { additionalProperties: false },
+)
+const StatusBody = Type.Object(
+  { status: Status, statusReason: Type.Optional(Type.String({ maxLength: 128 })) },
+  { additionalProperties: false },
+)
+
+export interface ManagedDeviceParts {
+  readonly hubs: Hubs
+  readonly devices: Devices
+  readonly sessions: Sessions
+  readonly requireToken: RequestStep
+}
+
+/** Device identities for the operator. PUT creates; with If-Match it replaces. */
+export function managedDeviceRoutes(routes: Routes, parts: ManagedDeviceParts): void {
+  const { hubs, devices, sessions, requireToken: onRequest } = parts
+  const all = '/holdfast/v1/hubs/:hub/devices'
+  const one = `${all}/:deviceId`
+  const show = (device: Device) => ({
+    ...deviceJson(device, sessions.find(device.hub, device.deviceId) !== null),
+    provenance: device.provenance,
+  })
+
+  routes.get(
+    all,
+    { onRequest, schema: { tags, summary: 'List', params: HubParams, querystring: ListQuery } },
+    async ({ params, query }) => {
+      const { after, limit = 100 } = query
+      const page = await devices.list(
+        hubNamed(hubs, params.hub).name,
+        limit,
+        after === undefined ? null : parseDeviceId(after),
+      )
+      return { value: page.map(show), next: page.length === limit ? (page.at(-1)?.deviceId ?? null) : null }
+    },
+  )
+  routes.get(one, { onRequest, schema: { tags, summary: 'Show', params: DeviceParams } }, async ({ params }) =>
+    show(await devices.get(hubNamed(hubs, params.hub).name, parseDeviceId(params.deviceId))),
+  )
+  routes.put(
+    one,
+    { onRequest, schema: { tags, summary: 'Create or replace', params: DeviceParams, body: DeviceBody } },
+    async ({ params, body, headers }) => {
+      const hub = hubNamed(hubs, params.hub).name
+      const spec = { ...body, deviceId: parseDeviceId(params.deviceId) }
+      const ifMatch = headers['if-match']
+      return show(
+        ifMatch === undefined
+          ? await devices.create(hub, spec)
+          : await devices.update(hub, spec, parseIfMatch(ifMatch)),
+      )
+    },
+  )
+  routes.patch(
+    one,
+    { onRequest, schema: { tags, summary: 'Enable or disable', params: DeviceParams, body: StatusBody } },
+    async ({ params, body }) => {
+      const hub = hubNamed(hubs, params.hub).name
+      const current = await devices.get(hub, parseDeviceId(params.deviceId))
+      const { deviceId, authentication, capabilities } = deviceJson(current, false)
+      const spec = { deviceId, authentication, capabilities, statusReason: null, ...body }
+      return show(await devices.update(hub, spec, { kind: 'exactly', etag: current.etag }))
+    },
+  )
+  routes.delete(
+    one,
+    { onRequest, schema: { tags, summary: 'Delete', params: DeviceParams } },
+    async ({ params, headers }, reply) => {
+      const expected = parseIfMatch(headers['if-match'] ?? '*')
+      await devices.delete(hubNamed(hubs, params.hub).name, parseDeviceId(params.deviceId), expected)
+      return reply.code(204).send()
+    },
+  )
+}

@@ -1,0 +1,118 @@
+import { Type } from 'typebox'
+import { parseIfMatch } from '../../model/etag.ts'
+import type { Enrollments, Page } from '../../provisioning/enrollments.ts'
+import {
+  attestationMechanismJson,
+  enrollmentGroupJson,
+  individualEnrollmentJson,
+} from '../../provisioning/wire-enrollment.ts'
+import { registrationStateJson } from '../../provisioning/wire-registration.ts'
+import { EnrollmentGroupBody, IndividualEnrollmentBody } from '../provisioning/enrollment-bodies.ts'
+import type { RequestStep, Routes } from '../routes.ts'
+
+const tags = ['management: enrollments']
+const IdParams = Type.Object({ id: Type.String() })
+const PageQuery = Type.Object({
+  after: Type.Optional(Type.String({ description: '`next` of the page before.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+})
+
+export interface ManagedEnrollmentParts {
+  readonly enrollments: Enrollments
+  readonly requireToken: RequestStep
+}
+
+/** Individual enrollments for the operator, in the shapes of the service API. PUT creates; with If-Match it replaces. */
+export function managedEnrollmentRoutes(
+  routes: Routes,
+  { enrollments, requireToken: onRequest }: ManagedEnrollmentParts,
+): void {
+  const all = '/holdfast/v1/enrollments'
+  const one = `${all}/:id`
+  routes.get(all, { onRequest, schema: { tags, summary: 'List', querystring: PageQuery } }, async ({ query }) =>
+    pageJson(await enrollments.listIndividual(pageOf(query)), individualEnrollmentJson),
+  )
+  routes.get(one, { onRequest, schema: { tags, summary: 'Show', params: IdParams } }, async ({ params }) =>
+    individualEnrollmentJson(await enrollments.getIndividual(params.id)),
+  )
+  routes.put(
+    one,
+    { onRequest, schema: { tags, summary: 'Create or replace', params: IdParams, body: IndividualEnrollmentBody } },
+    async ({ params, body, headers }) => {
+      const draft = { ...body, registrationId: params.id }
+      return individualEnrollmentJson(await enrollments.putIndividual(draft, expectedOf(headers)))
+    },
+  )
+  routes.delete(one, { onRequest, schema: { tags, summary: 'Delete', params: IdParams } }, async (request, reply) => {
+    await enrollments.deleteIndividual(request.params.id, expectedOf(request.headers))
+    return reply.code(204).send()
+  })
+  routes.get(
+    `${one}/attestation`,
+    { onRequest, schema: { tags, summary: 'Show the attestation with its keys', params: IdParams } },
+    async ({ params }) => attestationMechanismJson(await enrollments.attestation(params.id)),
+  )
+  routes.get(
+    '/holdfast/v1/registrations/:id',
+    { onRequest, schema: { tags, summary: 'Show a registration', params: IdParams } },
+    async ({ params }) => registrationStateJson(await enrollments.getRegistration(params.id)),
+  )
+}
+
+/** Enrollment groups and what registered through them. */
+export function managedGroupRoutes(
+  routes: Routes,
+  { enrollments, requireToken: onRequest }: ManagedEnrollmentParts,
+): void {
+  const all = '/holdfast/v1/enrollment-groups'
+  const one = `${all}/:id`
+  routes.get(all, { onRequest, schema: { tags, summary: 'List groups', querystring: PageQuery } }, async ({ query }) =>
+    pageJson(await enrollments.listGroups(pageOf(query)), enrollmentGroupJson),
+  )
+  routes.get(one, { onRequest, schema: { tags, summary: 'Show a group', params: IdParams } }, async ({ params }) =>
+    enrollmentGroupJson(await enrollments.getGroup(params.id)),
+  )
+  routes.put(
+    one,
+    { onRequest, schema: { tags, summary: 'Create or replace a group', params: IdParams, body: EnrollmentGroupBody } },
+    async ({ params, body, headers }) => {
+      const draft = { ...body, enrollmentGroupId: params.id }
+      return enrollmentGroupJson(await enrollments.putGroup(draft, expectedOf(headers)))
+    },
+  )
+  routes.delete(
+    one,
+    { onRequest, schema: { tags, summary: 'Delete a group', params: IdParams } },
+    async (request, reply) => {
+      await enrollments.deleteGroup(request.params.id, expectedOf(request.headers))
+      return reply.code(204).send()
+    },
+  )
+  routes.get(
+    `${one}/attestation`,
+    { onRequest, schema: { tags, summary: 'Show the attestation with its keys', params: IdParams } },
+    async ({ params }) => attestationMechanismJson(await enrollments.groupAttestation(params.id)),
+  )
+  routes.get(
+    `${one}/registrations`,
+    {
+      onRequest,
+      schema: { tags, summary: 'List what registered through a group', params: IdParams, querystring: PageQuery },
+    },
+    async ({ params, query }) =>
+      pageJson(await enrollments.listRegistrations(params.id, pageOf(query)), registrationStateJson),
+  )
+}
+
+function pageOf({ after, limit }: { after?: string; limit?: number }) {
+  return { after: after ?? null, limit: limit ?? 100 }
+}
+
+function pageJson<Item>({ items, next }: Page<Item>, json: (item: Item) => unknown) {
+  return { value: items.map((item) => json(item)), next }
+}
+
+function expectedOf(headers: { 'if-match'?: string | undefined }) {
+  const ifMatch = headers['if-match']
+  return ifMatch === undefined ? null : parseIfMatch(ifMatch)
+}

@@ -1,0 +1,43 @@
+import { answerFailuresIn } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import { ManagementAccess } from './access.ts'
+import { authorityRoutes } from './authorities.ts'
+import type { AuthorityParts } from './authorities.ts'
+import { managedDeviceRoutes } from './devices.ts'
+import type { ManagedDeviceParts } from './devices.ts'
+import { managedEnrollmentRoutes, managedGroupRoutes } from './enrollments.ts'
+import type { ManagedEnrollmentParts } from './enrollments.ts'
+import { healthRoutes } from './health.ts'
+import type { HealthParts } from './health.ts'
+import { managementFailure } from './management-failure.ts'
+import { policyRoutes } from './policies.ts'
+import type { PolicyParts } from './policies.ts'
+import { refusalRoutes } from './refusals.ts'
+import type { RefusalParts } from './refusals.ts'
+import { statusRoutes } from './status.ts'
+import type { StatusParts } from './status.ts'
+
+type AllParts = AuthorityParts &
+  ManagedDeviceParts &
+  ManagedEnrollmentParts &
+  HealthParts &
+  PolicyParts &
+  RefusalParts &
+  StatusParts
+export type ManagementParts = Omit<AllParts, 'requireToken'>
+
+/** Holdfast's own API for the operator and the command line, and its health. */
+export function managementApi(routes: Routes, given: ManagementParts): void {
+  const parts = { ...given, requireToken: new ManagementAccess(given).requireToken() }
+  answerFailuresIn(routes, managementFailure, parts.clock)
+  healthRoutes(routes, parts)
+  statusRoutes(routes, parts)
+  authorityRoutes(routes, parts)
+  managedDeviceRoutes(routes, parts)
+  managedEnrollmentRoutes(routes, parts)
+  managedGroupRoutes(routes, parts)
+  refusalRoutes(routes, parts)
+  policyRoutes(routes, parts)
+  // The document describes the product, the same for everybody, and so needs no token.
+  routes.get('/holdfast/v1/openapi.json', { schema: { hide: true } }, async () => routes.swagger())
+}

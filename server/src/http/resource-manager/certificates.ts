@@ -1,0 +1,115 @@
+import { Type } from 'typebox'
+import { HubError } from '../../errors.ts'
+import type { CertificateAuthorities } from '../../hub/certificate-authorities.ts'
+import { parseIfMatch } from '../../model/etag.ts'
+import type { ExpectedEtag } from '../../model/etag.ts'
+import type { HubName } from '../../model/ids.ts'
+import { peerOfRequest } from '../request-peer.ts'
+import type { RequestStep, Routes } from '../routes.ts'
+import { certificateFromText } from './certificate-text.ts'
+import { certificateJson, certificateWithCodeJson } from './certificate-json.ts'
+import { ResourceParams, resourceId } from './resource-paths.ts'
+
+const CertificateParams = Type.Object({ ...ResourceParams.properties, certificate: Type.String() })
+const CertificateBody = Type.Object({
+  properties: Type.Object({
+    certificate: Type.String(),
+    isVerified: Type.Optional(Type.Union([Type.Boolean(), Type.Null()])),
+  }),
+})
+const VerificationBody = Type.Object({ certificate: Type.String() })
+const tags = ['resource manager API']
+
+/** Where a register of CAs is shown: a hub's own, or the home hub's through the provisioning service. */
+export interface CertificateCollection {
+  /** Path of the resource that it belongs to, e.g. `…/Microsoft.Devices/IotHubs/:resource`. */
+  readonly base: string
+  readonly collection: 'IotHubs' | 'provisioningServices'
+  /** The hub whose register is meant. Throws `hub-not-found`. */
+  readonly registerOf: (resource: string) => HubName
+}
+
+/** Upload, list and prove certificate authorities: `createOrUpdate`, `generateVerificationCode`, `verify` and their kin. */
+export function certificateRoutes(
+  routes: Routes,
+  parts: { authorities: CertificateAuthorities; requireToken: RequestStep },
+  { base, collection, registerOf }: CertificateCollection,
+): void {
+  const { authorities, requireToken: onRequest } = parts
+  const one = `${base}/certificates/:certificate`
+  const place = (params: { subscription: string; group: string; resource: string }) => ({
+    id: resourceId(params, collection),
+    type: `Microsoft.Devices/${collection}/Certificates`,
+  })
+
+  routes.get(
+    `${base}/certificates`,
+    { onRequest, schema: { tags, summary: 'List certificates', params: ResourceParams } },
+    async ({ params }) => {
+      const list = await authorities.list(registerOf(params.resource))
+      return { value: list.map((authority) => certificateJson(authority, place(params))) }
+    },
+  )
+  routes.get(
+    one,
+    { onRequest, schema: { tags, summary: 'Show a certificate', params: CertificateParams } },
+    async ({ params }) =>
+      certificateJson(await authorities.get(registerOf(params.resource), params.certificate), place(params)),
+  )
+  routes.put(
+    one,
+    {
+      onRequest,
+      schema: { tags, summary: 'Upload a certificate', params: CertificateParams, body: CertificateBody },
+    },
+    async (request, reply) => {
+      const { params, body, headers } = request
+      const der = certificateFromText(body.properties.certificate)
+      const ifMatch = headers['if-match']
+      const authority = await authorities.put(registerOf(params.resource), params.certificate, der, {
+        expected: ifMatch === undefined ? null : parseIfMatch(ifMatch),
+        verifiedByOperator: body.properties.isVerified === true,
+        peer: peerOfRequest(request),
+      })
+      return reply.code(ifMatch === undefined ? 201 : 200).send(certificateJson(authority, place(params)))
+    },
+  )
+  routes.delete(
+    one,
+    { onRequest, schema: { tags, summary: 'Delete a certificate', params: CertificateParams } },
+    async ({ params, headers }, reply) => {
+      await authorities.delete(registerOf(params.resource), params.certificate, requiredEtag(headers['if-match']))
+      return reply.code(204).send()
+    },
+  )
+  routes.post(
+    `${one}/generateVerificationCode`,
+    { onRequest, schema: { tags, summary: 'Issue a verification code', params: CertificateParams } },
+    async ({ params, headers }) => {
+      const hub = registerOf(params.resource)
+      const expected = requiredEtag(headers['if-match'])
+      const authority = await authorities.generateVerificationCode(hub, params.certificate, expected)
+      return certificateWithCodeJson(authority, place(params))
+    },
+  )
+  routes.post(
+    `${one}/verify`,
+    {
+      onRequest,
+      schema: { tags, summary: 'Prove possession', params: CertificateParams, body: VerificationBody },
+    },
+    async (request) => {
+      const { params, body, headers } = request
+      const hub = registerOf(params.resource)
+      const expected = requiredEtag(headers['if-match'])
+      const proof = certificateFromText(body.certificate)
+      const peer = peerOfRequest(request)
+      return certificateJson(await authorities.verify(hub, params.certificate, expected, proof, peer), place(params))
+    },
+  )
+}
+
+function requiredEtag(ifMatch: string | undefined): ExpectedEtag {
+  if (ifMatch !== undefined) return parseIfMatch(ifMatch)
+  throw new HubError('argument-invalid', 'This operation needs the header If-Match with the current etag.')
+}
