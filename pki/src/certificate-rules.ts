@@ -54,18 +54,16 @@ export function certificateFinding(certificate: Certificate, expectation: Expect
 /** RFC 5280 §6.1.3 (a)(2): both dates are inclusive, in whole seconds. Anchors too: their dates are their owner's will. */
 function checkValidity({ notBefore, notAfter }: Certificate, { now }: Expectation): Finding | undefined {
   const second = Math.floor(now / 1000) * 1000
+  if (second >= notBefore && second <= notAfter) return undefined
   const evidence = { now: instant(second), notBefore: instant(notBefore), notAfter: instant(notAfter) }
-  if (second < notBefore) {
-    const wait = Math.ceil((notBefore - second) / 1000)
-    const problem = `is not valid before ${instant(notBefore)}; it is ${instant(second)} now (${wait} s too early)`
-    const remedy = 'compare the clock of the machine that issued it with this one, or wait until it becomes valid'
-    return { rule: 'not-yet-valid', problem, remedy, evidence }
-  }
   if (second > notAfter) {
-    const problem = `expired at ${instant(notAfter)}; it is ${instant(second)} now`
+    const problem = `expired at ${evidence.notAfter}; it is ${evidence.now} now`
     return { rule: 'expired', problem, remedy: 'issue a new certificate with a later end date', evidence }
   }
-  return undefined
+  const wait = (notBefore - second) / 1000
+  const problem = `is not valid before ${evidence.notBefore}; it is ${evidence.now} now (${wait} s too early)`
+  const remedy = 'compare the clock of the machine that issued it with this one, or wait until it becomes valid'
+  return { rule: 'not-yet-valid', problem, remedy, evidence }
 }
 
 /** RFC 5280 §4.2: an extension occurs at most once. Two readers could each believe another one. */

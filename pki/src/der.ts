@@ -40,6 +40,16 @@ const MAX_DEPTH = 32
 /** Nothing read here (the largest: a CRL of a million entries) is bigger; larger claims are attacks or mistakes. */
 const MAX_BYTES = 64 * 1024 * 1024
 
+/** 400 years of the Gregorian calendar are 146,097 days. */
+const GREGORIAN_CYCLE_MS = 146_097 * 86_400_000
+const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+/** 0 for a month that does not exist. */
+function daysInMonth(year: number, month: number): number {
+  const isLeap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0
+  return month === 2 && isLeap ? 29 : (DAYS[month - 1] ?? 0)
+}
+
 /** One element: where it lies in the source, and how to read its content. Nothing is copied until asked for. */
 export class DerValue {
   readonly source: Buffer
@@ -148,26 +158,29 @@ export class DerValue {
 
   /** UTCTime or GeneralizedTime in the forms of RFC 5280 §4.1.2.5, as ms since the epoch. */
   time(): number {
-    const text = this.source.toString('latin1', this.contentStart, this.end)
-    if (this.tag === Tag.utcTime && /^\d{12}Z$/.test(text)) {
-      const year = Number(text.slice(0, 2))
-      return this.#instant(year >= 50 ? 1900 + year : 2000 + year, text.slice(2))
+    const yearDigits = this.tag === Tag.utcTime ? 2 : this.tag === Tag.generalizedTime ? 4 : 0
+    if (yearDigits === 0 || this.length !== yearDigits + 11 || this.source[this.end - 1] !== 0x5a) {
+      this.fail('malformed time')
     }
-    if (this.tag === Tag.generalizedTime && /^\d{14}Z$/.test(text)) {
-      return this.#instant(Number(text.slice(0, 4)), text.slice(4))
-    }
-    return this.fail('malformed time')
+    const rest = this.contentStart + yearDigits
+    const low = this.#digits(rest - 2)
+    const year = yearDigits === 4 ? this.#digits(this.contentStart) * 100 + low : low + (low >= 50 ? 1900 : 2000)
+    const [month, day] = [this.#digits(rest), this.#digits(rest + 2)]
+    const [hour, minute, second] = [this.#digits(rest + 4), this.#digits(rest + 6), this.#digits(rest + 8)]
+    if (hour > 23 || minute > 59 || second > 59 || day < 1 || day > daysInMonth(year, month)) this.fail('no such time')
+    const timeOfDay = ((hour * 60 + minute) * 60 + second) * 1000
+    // Date.UTC takes the years 0–99 for 1900–1999; 400 years on, the calendar repeats.
+    return (
+      (year >= 100 ? Date.UTC(year, month - 1, day) : Date.UTC(year + 400, month - 1, day) - GREGORIAN_CYCLE_MS) +
+      timeOfDay
+    )
   }
 
-  #instant(year: number, rest: string): number {
-    const field = (at: number): number => Number(rest.slice(at, at + 2))
-    const [month, day, hour, minute, second] = [field(0), field(2), field(4), field(6), field(8)]
-    // Date.UTC reads years 0–99 as 1900–1999; setUTCFullYear does not.
-    const date = new Date(Date.UTC(2000, 0, 1, hour, minute, second))
-    date.setUTCFullYear(year, month - 1, day)
-    const real = date.getUTCMonth() === month - 1 && date.getUTCDate() === day
-    if (!real || hour > 23 || minute > 59 || second > 59) this.fail('no such time')
-    return date.getTime()
+  #digits(at: number): number {
+    const tens = (this.source[at] ?? 0) - 0x30
+    const ones = (this.source[at + 1] ?? 0) - 0x30
+    if (tens < 0 || tens > 9 || ones < 0 || ones > 9) this.fail('malformed time')
+    return tens * 10 + ones
   }
 
   fail(reason: string): never {

@@ -7,8 +7,8 @@ export interface Attribute {
   readonly type: string
   /** Decoded text as it stands in the certificate; undefined when the value is of no string type. */
   readonly text: string | undefined
-  /** The value element, tag and all. */
-  readonly der: Uint8Array
+  /** The value as encoded. */
+  readonly value: DerValue
 }
 
 /** Usually one attribute; more when the RDN is multi-valued. */
@@ -92,7 +92,7 @@ export function parseRdn(set: DerValue): Rdn {
     const type = fields.read(Tag.oid).oid()
     const value = fields.readAny()
     fields.finish()
-    attributes.push({ type, text: decodeString(value), der: value.der })
+    attributes.push({ type, text: decodeString(value), value })
   }
   return attributes
 }
@@ -104,9 +104,9 @@ export function attributesKey(rdn: Rdn): string {
   return rdn.map(attributeKey).toSorted().join('\u0002')
 }
 
-function attributeKey({ type, text, der }: Attribute): string {
+function attributeKey({ type, text, value }: Attribute): string {
   // RFC 5280 §7.1: values of types we cannot prepare compare by their bytes.
-  if (text === undefined) return `${type}#${Buffer.from(der).toString('hex')}`
+  if (text === undefined) return `${type}#${value.der.toString('hex')}`
   return `${type}=${prepareString(text)}`
 }
 
@@ -129,9 +129,9 @@ export function prepareString(text: string): string {
 
 const SHORT_NAMES = new Map<string, string>(Object.entries(AttributeOid).map(([name, oid]) => [oid, name]))
 
-function displayAttribute({ type, text, der }: Attribute): string {
+function displayAttribute({ type, text, value }: Attribute): string {
   const name = SHORT_NAMES.get(type) ?? type
-  return text === undefined ? `${name}=#${Buffer.from(der).toString('hex')}` : `${name}=${escapeText(text)}`
+  return text === undefined ? `${name}=#${value.der.toString('hex')}` : `${name}=${escapeText(text)}`
 }
 
 /** RFC 4514 §2.4, plus every character that a terminal or an eye would not show as itself. */
