@@ -127,6 +127,9 @@ export interface RefusalFilter {
   readonly address?: string
   readonly rule?: string
   readonly hub?: HubName
+  /** Only refusals of a smaller sequence: the next page. */
+  readonly before?: number
+  /** Only refusals of a greater sequence: those that came since. */
   readonly after?: number
   readonly limit: number
 }

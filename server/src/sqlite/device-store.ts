@@ -1,0 +1,112 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Device, DeviceCounts } from '../model/device.ts'
+import type { ExpectedEtag } from '../model/etag.ts'
+import type { DeviceId, HubName } from '../model/ids.ts'
+import type { DeviceChange, DeviceStore, WriteOutcome } from '../ports/registry.ts'
+import type { Row } from './database.ts'
+import { Query, numberOf, textOf } from './registry-reads.ts'
+import type { Outcome, SingleWrite } from './registry-writes.ts'
+import type { RegistryWriter } from './registry-writer.ts'
+import type { TouchBuffer } from './touch-buffer.ts'
+
+export class SqliteDeviceStore implements DeviceStore {
+  readonly #writer: RegistryWriter
+  readonly #touches: TouchBuffer
+  readonly #get: Query
+  readonly #list: Query
+  readonly #count: Query
+
+  constructor(database: DatabaseSync, writer: RegistryWriter, touches: TouchBuffer) {
+    const columns = 'last_activity_time, connection_state_updated_time, doc'
+    this.#writer = writer
+    this.#touches = touches
+    this.#get = new Query(database, `SELECT ${columns} FROM devices WHERE hub = ? AND device_id = ?`)
+    this.#list = new Query(
+      database,
+      `SELECT ${columns} FROM devices WHERE hub = ? AND device_id > ? ORDER BY device_id LIMIT ?`,
+    )
+    this.#count = new Query(database, 'SELECT status, count FROM device_counts WHERE hub = ?')
+  }
+
+  async get(hub: HubName, deviceId: DeviceId): Promise<Device | null> {
+    const row = this.#get.one(hub, deviceId)
+    return row === null ? null : deviceOf(row)
+  }
+
+  async list(hub: HubName, page: { after: DeviceId | null; limit: number }): Promise<readonly Device[]> {
+    return this.#list.all(hub, page.after ?? '', page.limit).map(deviceOf)
+  }
+
+  async count(hub: HubName): Promise<DeviceCounts> {
+    const counts = { enabled: 0, disabled: 0 }
+    for (const row of this.#count.all(hub)) counts[textOf(row, 'status') as Device['status']] = numberOf(row, 'count')
+    return { total: counts.enabled + counts.disabled, ...counts }
+  }
+
+  async create(device: Device): Promise<'written' | 'exists'> {
+    return (await this.#writer.write(createOf(device))) as 'written' | 'exists'
+  }
+
+  async replace(device: Device, expected: ExpectedEtag): Promise<WriteOutcome> {
+    return (await this.#writer.write(replaceOf(device, expected))) as WriteOutcome
+  }
+
+  async delete(hub: HubName, deviceId: DeviceId, expected: ExpectedEtag): Promise<WriteOutcome> {
+    return (await this.#writer.write(deleteOf(hub, deviceId, expected))) as WriteOutcome
+  }
+
+  async apply(changes: readonly DeviceChange[]): Promise<readonly Exclude<Outcome, 'conflict'>[]> {
+    const outcomes = await this.#writer.write({ kind: 'several', writes: changes.map(writeOf) })
+    return outcomes as readonly Exclude<Outcome, 'conflict'>[]
+  }
+
+  touch(
+    hub: HubName,
+    deviceId: DeviceId,
+    times: { lastActivityTime: number; connectionStateUpdatedTime?: number },
+  ): void {
+    this.#touches.add(hub, deviceId, times)
+  }
+}
+
+export function deviceRow(device: Device): Row {
+  return {
+    hub: device.hub,
+    device_id: device.deviceId,
+    etag: device.etag,
+    status: device.status,
+    last_activity_time: device.lastActivityTime,
+    connection_state_updated_time: device.connectionStateUpdatedTime,
+    doc: JSON.stringify(device),
+  }
+}
+
+export function deviceKey(hub: HubName, deviceId: DeviceId): Row {
+  return { hub, device_id: deviceId }
+}
+
+function deviceOf(row: Row): Device {
+  // The document was written by `deviceRow`; the columns that `touch` moves are newer than it.
+  const device = JSON.parse(textOf(row, 'doc')) as { -readonly [Member in keyof Device]: Device[Member] }
+  device.lastActivityTime = row['last_activity_time'] as number | null
+  device.connectionStateUpdatedTime = row['connection_state_updated_time'] as number | null
+  return device
+}
+
+function writeOf(change: DeviceChange): SingleWrite {
+  if (change.kind === 'create') return createOf(change.device)
+  if (change.kind === 'replace') return replaceOf(change.device, change.expected)
+  return deleteOf(change.hub, change.deviceId, change.expected)
+}
+
+function createOf(device: Device): SingleWrite {
+  return { kind: 'create', table: 'devices', row: deviceRow(device) }
+}
+
+function replaceOf(device: Device, expected: ExpectedEtag): SingleWrite {
+  return { kind: 'replace', table: 'devices', row: deviceRow(device), expected }
+}
+
+function deleteOf(hub: HubName, deviceId: DeviceId, expected: ExpectedEtag): SingleWrite {
+  return { kind: 'delete', table: 'devices', key: deviceKey(hub, deviceId), expected }
+}

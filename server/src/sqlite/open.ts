@@ -1,0 +1,86 @@
+import { join } from 'node:path'
+import type { HubError } from '../errors.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Registry } from '../ports/registry.ts'
+import type { TelemetryLog } from '../ports/telemetry-log.ts'
+import { lockFolder } from './folder.ts'
+import type { FolderLock } from './folder.ts'
+import { openRegistry } from './registry.ts'
+import { DEFAULT_LOG_SETTINGS, openTelemetryLog } from './telemetry-log.ts'
+import type { TelemetryLogSettings } from './telemetry-log.ts'
+
+export interface SqliteOptions {
+  /** The data folder; made with mode 0700 when it is missing. */
+  readonly folder: string
+  /** Refusals kept. */
+  readonly refusalCapacity: number
+  readonly clock: Clock
+  /** Departures from `DEFAULT_LOG_SETTINGS`. */
+  readonly log?: Partial<TelemetryLogSettings>
+  /** Told once when a store has broken for good: stop the server, since it can acknowledge nothing any more. */
+  readonly onFailure?: (error: HubError) => void
+  /** Told of failures that no caller waits for, to be logged. */
+  readonly onError?: (error: unknown) => void
+  /** Quota of the registry's file in pages of 4 KiB. */
+  readonly registryPages?: number
+}
+
+export interface SqliteStores {
+  readonly registry: Registry
+  readonly telemetryLog: TelemetryLog
+  /** Closes both stores, everything accepted being on the disk, and then lets go of the folder. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the embedded stores of one server: `registry.db` and `telemetry/` in the data folder. Rejects with HubError when
+ * another server holds the folder or a newer release has written it.
+ */
+export async function openSqliteStores(options: SqliteOptions): Promise<SqliteStores> {
+  const lock = lockFolder(options.folder)
+  const opened: { close(): Promise<void> }[] = []
+  try {
+    const registry = await openRegistry(registryOptions(options))
+    opened.push(registry)
+    const telemetryLog = await openTelemetryLog(logOptions(options))
+    opened.push(telemetryLog)
+    return { registry, telemetryLog, close: () => closeAll(opened, lock) }
+  } catch (error) {
+    await closeAll(opened, lock)
+    throw error
+  }
+}
+
+function registryOptions(options: SqliteOptions): Parameters<typeof openRegistry>[0] {
+  const { folder, refusalCapacity, registryPages: maxPages } = options
+  return { folder, refusalCapacity, maxPages, ...reports(options) }
+}
+
+function logOptions(options: SqliteOptions): Parameters<typeof openTelemetryLog>[0] {
+  const { folder, clock, log } = options
+  return {
+    folder: join(folder, 'telemetry'),
+    clock,
+    settings: { ...DEFAULT_LOG_SETTINGS, ...log },
+    ...reports(options),
+  }
+}
+
+function reports({ onFailure = warn, onError = warn }: SqliteOptions): {
+  onFailure: (error: HubError) => void
+  onError: (error: unknown) => void
+} {
+  return { onFailure, onError }
+}
+
+async function closeAll(opened: readonly { close(): Promise<void> }[], lock: FolderLock): Promise<void> {
+  try {
+    await Promise.all(opened.map((store) => store.close()))
+  } finally {
+    lock.release()
+  }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error), { code: 'HOLDFAST_STORAGE' })
+}

@@ -1,0 +1,164 @@
+/**
+ * The registry's schema, forward only: a released entry is never edited, a change is one more entry.
+ *
+ * A row holds what is searched or compared as columns and the whole noun as JSON in `doc`; certificates are BLOBs, so
+ * that they come back byte for byte. Ids compare in byte order, SQLite's default collation.
+ */
+export const REGISTRY_MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE devices (
+    hub TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    status TEXT NOT NULL,
+    last_activity_time INTEGER,
+    connection_state_updated_time INTEGER,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (hub, device_id)
+  ) STRICT;
+
+  -- Counting a million rows would hold up the thread that serves connections.
+  CREATE TABLE device_counts (
+    hub TEXT NOT NULL,
+    status TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (hub, status)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER device_counts_insert AFTER INSERT ON devices BEGIN
+    INSERT INTO device_counts VALUES (NEW.hub, NEW.status, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+  END;
+  CREATE TRIGGER device_counts_delete AFTER DELETE ON devices BEGIN
+    UPDATE device_counts SET count = count - 1 WHERE hub = OLD.hub AND status = OLD.status;
+  END;
+  CREATE TRIGGER device_counts_update AFTER UPDATE OF status ON devices WHEN OLD.status <> NEW.status BEGIN
+    UPDATE device_counts SET count = count - 1 WHERE hub = OLD.hub AND status = OLD.status;
+    INSERT INTO device_counts VALUES (NEW.hub, NEW.status, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+  END;
+
+  CREATE TABLE revisions (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO revisions VALUES ('authorities', 0), ('enrollment_groups', 0);
+
+  CREATE TABLE authorities (
+    hub TEXT NOT NULL,
+    name TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    state TEXT NOT NULL,
+    certificate BLOB NOT NULL,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (hub, name)
+  ) STRICT;
+  CREATE INDEX authorities_by_certificate ON authorities (sha256);
+  CREATE TRIGGER authorities_insert AFTER INSERT ON authorities BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'authorities';
+  END;
+  CREATE TRIGGER authorities_update AFTER UPDATE ON authorities BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'authorities';
+  END;
+  CREATE TRIGGER authorities_delete AFTER DELETE ON authorities BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'authorities';
+  END;
+
+  CREATE TABLE individual_enrollments (
+    registration_id TEXT NOT NULL PRIMARY KEY,
+    etag TEXT NOT NULL,
+    primary_certificate BLOB,
+    secondary_certificate BLOB,
+    doc TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE enrollment_groups (
+    enrollment_group_id TEXT NOT NULL PRIMARY KEY,
+    etag TEXT NOT NULL,
+    primary_certificate BLOB,
+    secondary_certificate BLOB,
+    doc TEXT NOT NULL
+  ) STRICT;
+  CREATE TRIGGER enrollment_groups_insert AFTER INSERT ON enrollment_groups BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'enrollment_groups';
+  END;
+  CREATE TRIGGER enrollment_groups_update AFTER UPDATE ON enrollment_groups BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'enrollment_groups';
+  END;
+  CREATE TRIGGER enrollment_groups_delete AFTER DELETE ON enrollment_groups BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'enrollment_groups';
+  END;
+
+  CREATE TABLE registrations (
+    registration_id TEXT NOT NULL PRIMARY KEY,
+    etag TEXT NOT NULL,
+    enrollment_group_id TEXT,
+    leaf BLOB,
+    signer BLOB,
+    doc TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX registrations_by_group ON registrations (enrollment_group_id, registration_id)
+    WHERE enrollment_group_id IS NOT NULL;
+
+  CREATE TABLE policies (
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (owner, name)
+  ) STRICT;
+
+  CREATE TABLE refusals (
+    sequence INTEGER PRIMARY KEY,
+    tracking_id TEXT NOT NULL UNIQUE,
+    time INTEGER NOT NULL,
+    hub TEXT,
+    identity TEXT NOT NULL,
+    address TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    doc TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX refusals_by_identity ON refusals (identity);
+  CREATE INDEX refusals_by_address ON refusals (address);
+  CREATE INDEX refusals_by_rule ON refusals (rule, time);
+
+  CREATE TABLE consumer_groups (hub TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (hub, name)) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE settings (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  `,
+]
+
+/** What the writer must know of a table; `columns` holds the key too. */
+export interface TableShape {
+  readonly key: readonly string[]
+  readonly columns: readonly string[]
+  /** Columns that `touch` moves forward and that a replacement made from an older read must not move back. */
+  readonly monotone: readonly string[]
+}
+
+export const TABLES = {
+  devices: {
+    key: ['hub', 'device_id'],
+    columns: ['hub', 'device_id', 'etag', 'status', 'last_activity_time', 'connection_state_updated_time', 'doc'],
+    monotone: ['last_activity_time', 'connection_state_updated_time'],
+  },
+  authorities: {
+    key: ['hub', 'name'],
+    columns: ['hub', 'name', 'etag', 'sha256', 'state', 'certificate', 'doc'],
+    monotone: [],
+  },
+  individual_enrollments: {
+    key: ['registration_id'],
+    columns: ['registration_id', 'etag', 'primary_certificate', 'secondary_certificate', 'doc'],
+    monotone: [],
+  },
+  enrollment_groups: {
+    key: ['enrollment_group_id'],
+    columns: ['enrollment_group_id', 'etag', 'primary_certificate', 'secondary_certificate', 'doc'],
+    monotone: [],
+  },
+  registrations: {
+    key: ['registration_id'],
+    columns: ['registration_id', 'etag', 'enrollment_group_id', 'leaf', 'signer', 'doc'],
+    monotone: [],
+  },
+  policies: { key: ['owner', 'name'], columns: ['owner', 'name', 'doc'], monotone: [] },
+  consumer_groups: { key: ['hub', 'name'], columns: ['hub', 'name'], monotone: [] },
+  settings: { key: ['key'], columns: ['key', 'value'], monotone: [] },
+} as const satisfies Record<string, TableShape>
+
+export type TableName = keyof typeof TABLES
