@@ -22,7 +22,10 @@ export function parseChain(chain: readonly Uint8Array[]): ParsedChain | Finding 
       certificates.push(parseCertificate(der))
     } catch (error) {
       if (!(error instanceof ParseError)) throw error
-      return finding('chain:malformed-certificate', `Certificate ${position} of the chain is malformed: ${error.message}.`)
+      return finding(
+        'chain:malformed-certificate',
+        `Certificate ${position} of the chain is malformed: ${error.message}.`,
+      )
     }
   }
   const [leaf, ...intermediates] = certificates

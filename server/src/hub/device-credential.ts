@@ -25,7 +25,10 @@ function authMethod(scope: 'device' | 'hub', type: string, issuer: string): stri
  * Names the identity and the credential it is set up for. A session opened under another one rests on something that
  * was taken away since: a key regenerated, a thumbprint replaced, the device deleted and made again.
  */
-export function credentialOf({ generationId, authentication }: Pick<Device, 'generationId' | 'authentication'>): string {
+export function credentialOf({
+  generationId,
+  authentication,
+}: Pick<Device, 'generationId' | 'authentication'>): string {
   return createHash('sha256')
     .update(JSON.stringify([generationId, authentication]))
     .digest('base64')

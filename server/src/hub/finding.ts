@@ -15,6 +15,6 @@ export function finding(rule: RefusalRule, message: string, more: Partial<Omit<F
   return { kind: 'finding', rule, message, ...more }
 }
 
-export function isFinding(value: { readonly kind?: unknown }): value is Finding {
-  return value.kind === 'finding'
+export function isFinding(value: object): value is Finding {
+  return 'kind' in value && value.kind === 'finding'
 }

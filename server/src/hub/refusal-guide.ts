@@ -72,7 +72,8 @@ export const REFUSAL_GUIDE = {
   },
   'thumbprint-mismatch': {
     meaning: "The certificate's digest is neither the primary nor the secondary thumbprint of the identity.",
-    remedy: "Set the thumbprint of the certificate that the device uses, or give the device the registered one's files.",
+    remedy:
+      "Set the thumbprint of the certificate that the device uses, or give the device the registered one's files.",
   },
   'authority-unverified': {
     meaning: 'The chain leads to a registered CA whose possession was never proven.',

@@ -35,7 +35,8 @@ export class SasTokenError extends Error {
 
 /** Takes a token apart. Throws SasTokenError when it is not one. */
 export function parseSasToken(text: string): SasToken {
-  if (text.length > MAX_TOKEN_LENGTH) throw new SasTokenError(`The token is longer than ${MAX_TOKEN_LENGTH} characters.`)
+  if (text.length > MAX_TOKEN_LENGTH)
+    throw new SasTokenError(`The token is longer than ${MAX_TOKEN_LENGTH} characters.`)
   if (!text.startsWith(PREFIX)) throw new SasTokenError('The token does not start with "SharedAccessSignature ".')
   const fields = parseFields(text.slice(PREFIX.length).trim())
   const resource = required(fields, 'sr')

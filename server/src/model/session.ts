@@ -13,5 +13,9 @@ export interface Session {
   readonly peer: Peer
   /** `certificateId` of every certificate of the path that this session rests on; empty for tokens. */
   readonly path: readonly string[]
+  /** ms: when what it rests on ends; null when it does not. */
+  readonly expiresAt: number | null
+  /** Fingerprint of the identity's credential as it was proven: the session ends when the registry holds another. */
+  readonly credential: string
   close(reason: CloseReason): void
 }
