@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { encodePem, IssueError, issueCrl, type RevokedEntry } from '@holdfast/pki'
+import { DAY, makeDevice, makeRoot, NOW, pem, withoutOpenssl, Workshop } from './workshop.ts'
+
+const skip = withoutOpenssl
+const times = { thisUpdate: NOW, nextUpdate: NOW + 7 * DAY }
+
+for (const key of ['p256', 'p384', 'ed25519', 'rsa2048'] as const) {
+  test(`openssl verifies a CRL signed by ${key} and refuses what it lists`, { skip }, async () => {
+    using workshop = new Workshop()
+    const root = await makeRoot({ key })
+    const [good, bad] = [await makeDevice(root, 'good'), await makeDevice(root, 'bad')]
+    const revoked = [{ serial: bad.certificate.serial, revokedAt: NOW, reason: 'keyCompromise' }] as const
+    const crl = await issueCrl(root.issuer, { number: 7n, ...times, revoked })
+    workshop.write('root.pem', pem(root.certificate))
+    workshop.write('good.pem', pem(good.certificate))
+    workshop.write('bad.pem', pem(bad.certificate))
+    workshop.write('crl.pem', encodePem('X509 CRL', crl))
+    assert.match(workshop.tryOpenssl('crl', '-in', 'crl.pem', '-noout', '-verify', '-CAfile', 'root.pem').output, /OK/)
+    const verify = ['verify', '-crl_check', '-x509_strict', '-CAfile', 'root.pem', '-CRLfile', 'crl.pem']
+    assert.match(workshop.openssl(...verify, 'good.pem'), /OK/)
+    assert.match(workshop.tryOpenssl(...verify, 'bad.pem').output, /certificate revoked/)
+    const text = workshop.openssl('crl', '-in', 'crl.pem', '-noout', '-text')
+    assert.match(text, /X509v3 CRL Number: \s+7\n/)
+    assert.match(text, /X509v3 CRL Reason Code: \s+Key Compromise/)
+  })
+}
+
+test('a CRL without entries has no list, one without reasons no extensions', { skip }, async () => {
+  using workshop = new Workshop()
+  const root = await makeRoot()
+  const text = async (revoked: readonly RevokedEntry[]): Promise<string> => {
+    const crl = await issueCrl(root.issuer, { number: 1n, ...times, revoked })
+    workshop.write('crl.der', crl)
+    return workshop.openssl('crl', '-inform', 'DER', '-in', 'crl.der', '-noout', '-text')
+  }
+  assert.match(await text([]), /No Revoked Certificates/)
+  const entry = await text([{ serial: Uint8Array.of(5), revokedAt: NOW, reason: 'unspecified' }])
+  assert.match(entry, /Serial Number: 05/)
+  assert.doesNotMatch(entry, /entry extensions/)
+})
+
+test('numbers grow beyond 64 bits', { skip }, async () => {
+  using workshop = new Workshop()
+  const root = await makeRoot()
+  workshop.write('crl.der', await issueCrl(root.issuer, { number: 2n ** 100n, ...times, revoked: [] }))
+  const args = ['crl', '-inform', 'DER', '-in', 'crl.der', '-noout', '-crlnumber']
+  assert.match(workshop.openssl(...args), /crlNumber=0x10{25}\n/i)
+})
+
+test('a next update that is not later is refused', async () => {
+  const root = await makeRoot()
+  const contents = { number: 1n, thisUpdate: NOW, nextUpdate: NOW, revoked: [] }
+  await assert.rejects(
+    async () => issueCrl(root.issuer, contents),
+    (error) => error instanceof IssueError && error.code === 'invalid-term',
+  )
+})
