@@ -1,0 +1,23 @@
+import type { Devices } from '../hub/devices.ts'
+import type { Door } from '../hub/authenticate.ts'
+import type { Hubs } from '../hub/hubs.ts'
+import type { Refusals } from '../hub/refusals.ts'
+import type { Sessions } from '../hub/sessions.ts'
+import type { Telemetry } from '../hub/telemetry.ts'
+import type { Log } from '../log.ts'
+import type { Clock, Randomness } from '../ports/clock.ts'
+import type { Registrar } from '../provisioning/register.ts'
+
+/** What the MQTT head uses of the hub and of the provisioning service. */
+export interface MqttParts {
+  readonly door: Pick<Door, 'device'>
+  readonly devices: Pick<Devices, 'get'>
+  readonly hubs: Pick<Hubs, 'byHost'>
+  readonly telemetry: Pick<Telemetry, 'send'>
+  readonly sessions: Pick<Sessions, 'open' | 'end'>
+  readonly refusals: Pick<Refusals, 'record' | 'refuse'>
+  readonly registrar: Pick<Registrar, 'authenticate' | 'register' | 'status'>
+  readonly clock: Clock
+  readonly random: Randomness
+  readonly log: Log
+}
