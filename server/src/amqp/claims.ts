@@ -1,0 +1,44 @@
+import { coversPath } from '../hub/sas-token.ts'
+import type { HubName } from '../model/ids.ts'
+
+/** A right to read, proven by a token. */
+export interface Claim {
+  readonly hub: HubName
+  /** Path of the audience, see `pathSegments`. */
+  readonly path: readonly string[]
+  /** ms since the epoch. */
+  readonly expiresAt: number
+}
+
+/** One connection needs three: the entity's management, and its partitions one by one or the entity as a whole. */
+const MAX_CLAIMS = 64
+
+/** The token-proven rights of one connection. A renewed token replaces the one for the same audience. */
+export class Claims {
+  readonly #byPath = new Map<string, Claim>()
+
+  /** False when the connection already holds as many as it may. */
+  add(claim: Claim): boolean {
+    const key = claim.path.join('/').toLowerCase()
+    if (!this.#byPath.has(key) && this.#byPath.size >= MAX_CLAIMS) return false
+    this.#byPath.set(key, claim)
+    return true
+  }
+
+  /** The hub that a path may be read from, or null when no live token covers it. */
+  hubFor(path: readonly string[], now: number): HubName | null {
+    for (const claim of this.#byPath.values())
+      if (now < claim.expiresAt && coversPath(claim.path, path, 'any-case')) return claim.hub
+    return null
+  }
+
+  dropExpired(now: number): void {
+    for (const [key, claim] of this.#byPath) if (now >= claim.expiresAt) this.#byPath.delete(key)
+  }
+
+  /** When the next claim runs out; null when there is none. */
+  nextExpiry(): number | null {
+    const times = [...this.#byPath.values()].map(({ expiresAt }) => expiresAt)
+    return times.length === 0 ? null : Math.min(...times)
+  }
+}

@@ -1,0 +1,137 @@
+import type { HubError } from '../errors.ts'
+import type { Consumers, EventReader, StartPosition } from '../hub/consumers.ts'
+import type { HubName } from '../model/ids.ts'
+import type { StoredEvent } from '../model/message.ts'
+import type { Clock } from '../ports/clock.ts'
+import { EventEncoder } from './event-message.ts'
+import type { RuntimeMetric } from './event-message.ts'
+import { creditLeft, giveCreditBack, hasSentAll, roomFor } from './rhea.ts'
+import type { Sender } from './rhea.ts'
+
+/** Taken from the hub at a time; with the wire's own mark this bounds what one slow reader can hold of our memory. */
+const BATCH = { events: 512, bytes: 256 * 1024 }
+
+export interface EventSource {
+  readonly hub: HubName
+  readonly group: string
+  readonly partition: string
+  readonly start: StartPosition
+  readonly epoch: number | null
+  /** What the reader calls itself. */
+  readonly name: string
+  /** Whether each event also tells where the partition ends. */
+  readonly tracksEnd: boolean
+}
+
+/**
+ * Sends the events of one partition over one link, as fast as the peer's credit, its session window and the socket
+ * allow, and not one event more.
+ */
+export class EventReceiver {
+  readonly #sender: Sender
+  readonly #source: EventSource
+  readonly #parts: { readonly consumers: Consumers; readonly clock: Clock; readonly congested: () => boolean }
+  readonly #encoder = new EventEncoder()
+  readonly #stop = new AbortController()
+  /** Read and not sent yet: at most one batch. */
+  #held: readonly StoredEvent[] = []
+  #metric: RuntimeMetric | null = null
+  #tag = 0
+  #draining = false
+  #displaced: HubError | null = null
+  #wake: () => void = () => {}
+
+  constructor(
+    sender: Sender,
+    source: EventSource,
+    parts: { consumers: Consumers; clock: Clock; congested: () => boolean },
+  ) {
+    this.#sender = sender
+    this.#source = source
+    this.#parts = parts
+  }
+
+  /** Runs until `stop`; rejects with what ended it otherwise, such as HubError `reader-stolen`. */
+  async run(): Promise<void> {
+    const reader = await this.#parts.consumers.open(this.#source)
+    // A reader that is short of credit would learn of it with its next event only.
+    reader.onEnd((reason) => {
+      this.#displaced = reason
+      this.#wake()
+    })
+    try {
+      while (!this.#stop.signal.aborted) {
+        if (this.#held.length === 0) await this.#read(reader)
+        await this.#untilSendable()
+        this.#send()
+      }
+    } catch (error) {
+      if (!this.#stop.signal.aborted) throw error
+    } finally {
+      reader.close()
+    }
+  }
+
+  /** Something changed that sending may wait for: credit, the peer's window, or the socket. */
+  wake(): void {
+    this.#wake()
+  }
+
+  /** The peer wants its credit used or back (AMQP 1.0 §2.6.7). */
+  drain(): void {
+    this.#draining = true
+    this.#wake()
+    setImmediate(() => this.#finishDrain())
+  }
+
+  stop(): void {
+    this.#stop.abort()
+    this.#wake()
+  }
+
+  async #read(reader: EventReader): Promise<void> {
+    this.#held = await reader.next(BATCH, this.#stop.signal)
+    if (!this.#source.tracksEnd) return
+    const bounds = await this.#parts.consumers.partitionInfo(this.#source.hub, this.#source.partition)
+    this.#metric = { bounds, retrievedAt: this.#parts.clock.now() }
+  }
+
+  async #untilSendable(): Promise<void> {
+    // Also yields to the engine, which counts down credit as it writes and not as it is told to send.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (!this.#stop.signal.aborted && !this.#sendable()) {
+      if (this.#displaced !== null) throw this.#displaced
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  #sendable(): boolean {
+    const { session } = this.#sender
+    return this.#sender.is_open() && creditLeft(this.#sender) > 0 && hasSentAll(session) && !this.#parts.congested()
+  }
+
+  #send(): void {
+    if (this.#stop.signal.aborted) return
+    const count = Math.min(this.#held.length, creditLeft(this.#sender), roomFor(this.#sender.session))
+    for (const event of this.#held.slice(0, count))
+      this.#sender.send(this.#encoder.encode(event, this.#metric), this.#nextTag(), 0)
+    this.#held = this.#held.slice(count)
+    if (this.#draining) setImmediate(() => this.#finishDrain())
+  }
+
+  #finishDrain(): void {
+    if (!this.#draining || this.#stop.signal.aborted || this.#held.length > 0 || !hasSentAll(this.#sender.session))
+      return
+    this.#draining = false
+    giveCreditBack(this.#sender)
+  }
+
+  #nextTag(): Buffer {
+    const tag = Buffer.allocUnsafe(4)
+    tag.writeUInt32BE(this.#tag)
+    this.#tag = (this.#tag + 1) >>> 0
+    return tag
+  }
+}

@@ -1,0 +1,248 @@
+import type { Connection, EventContext } from 'rhea'
+import { HubError } from '../errors.ts'
+import type { Door } from '../hub/authenticate.ts'
+import type { Consumers } from '../hub/consumers.ts'
+import type { Hubs } from '../hub/hubs.ts'
+import type { Log } from '../log.ts'
+import type { Peer } from '../model/peer.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Registrar } from '../provisioning/register.ts'
+import { parseAddress } from './addresses.ts'
+import type { LinkAddress } from './addresses.ts'
+import { TokenNode } from './cbs.ts'
+import { Claims } from './claims.ts'
+import { failureOf } from './error-conditions.ts'
+import { EventReceiver } from './event-receiver.ts'
+import { ManagementNode } from './management.ts'
+import { ProvisioningLinks } from './provisioning-links.ts'
+import { sourceOf } from './receiver-attach.ts'
+import { redirectTo } from './redirect.ts'
+import { RequestNode } from './request-node.ts'
+import { completeAttach, detach } from './rhea.ts'
+import type { AmqpFailure, Receiver, Sender } from './rhea.ts'
+import type { Login } from './sasl.ts'
+
+export interface LinkParts {
+  readonly door: Door
+  readonly hubs: Hubs
+  readonly consumers: Consumers
+  readonly registrar: Registrar
+  readonly clock: Clock
+  readonly log: Log
+  /** Port of the AMQP listener, as told in redirects. */
+  readonly port: number
+}
+
+/** What the links ask of their connection. */
+export interface ConnectionControl {
+  congested(): boolean
+  authenticated(): void
+  close(failure: AmqpFailure): void
+}
+
+/** Largest message that is announced for either direction; the services announce the same. */
+const MAX_MESSAGE_BYTES = 1_048_576
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/** The links of one connection: each attach is given to the node that its address names, or refused by a detach. */
+export class Links {
+  readonly #parts: LinkParts
+  readonly #control: ConnectionControl
+  readonly #claims = new Claims()
+  readonly #cbs: RequestNode
+  readonly #management: RequestNode
+  readonly #provisioning: ProvisioningLinks
+  /** Bounded by the links of a connection. */
+  readonly #readers = new Map<Sender, { readonly path: readonly string[]; readonly receiver: EventReceiver }>()
+  readonly #requests = new Map<Receiver, RequestNode | ProvisioningLinks>()
+  #login: Login = { kind: 'none' }
+  #expiry: NodeJS.Timeout | null = null
+  #closed = false
+
+  constructor(parts: LinkParts, peer: Peer, control: ConnectionControl) {
+    this.#parts = parts
+    this.#control = control
+    const tokens = new TokenNode(parts, this.#claims, peer, () => this.#claimed())
+    const management = new ManagementNode(parts, this.#claims)
+    this.#cbs = new RequestNode((request) => tokens.answer(request))
+    this.#management = new RequestNode((request) => management.answer(request))
+    this.#provisioning = new ProvisioningLinks(parts, peer, () => control.authenticated())
+  }
+
+  loggedIn(login: Login): void {
+    this.#login = login
+    if (login.kind === 'registration') this.#provisioning.loggedIn(login.scope, login.who)
+    if (login.kind !== 'none') this.#control.authenticated()
+  }
+
+  listen(engine: Connection): void {
+    engine.on('sender_open', ({ sender }: EventContext) => sender && this.#attachSender(sender))
+    engine.on('receiver_open', ({ receiver }: EventContext) => receiver && this.#attachReceiver(receiver))
+    engine.on('sender_close', ({ sender }: EventContext) => sender && this.#closedSender(sender))
+    engine.on('receiver_close', ({ receiver }: EventContext) => receiver && this.#requests.delete(receiver))
+    engine.on('sender_draining', ({ sender }: EventContext) => sender && this.#readers.get(sender)?.receiver.drain())
+    engine.on('message', (context: EventContext) => this.#message(context))
+    engine.on('session_close', ({ session }: EventContext) => {
+      // rhea tells of links that close, and not of those that go with their session.
+      for (const sender of this.#readers.keys()) if (sender.session === session) this.#closedSender(sender)
+      for (const receiver of this.#requests.keys()) if (receiver.session === session) this.#requests.delete(receiver)
+    })
+  }
+
+  wake(): void {
+    if (this.#closed) return
+    this.#cbs.wake()
+    this.#management.wake()
+    this.#provisioning.wake()
+    for (const { receiver } of this.#readers.values()) receiver.wake()
+  }
+
+  close(): void {
+    this.#closed = true
+    if (this.#expiry !== null) clearTimeout(this.#expiry)
+    for (const { receiver } of this.#readers.values()) receiver.stop()
+    this.#readers.clear()
+    this.#requests.clear()
+  }
+
+  /** The peer wants to receive. */
+  #attachSender(sender: Sender): void {
+    const address = parseAddress(sender.source?.address)
+    try {
+      this.#routeSender(sender, address)
+    } catch (error) {
+      this.#refuse(sender, error)
+    }
+  }
+
+  #routeSender(sender: Sender, address: LinkAddress): void {
+    if (address.kind === 'hub-events') return detach(sender, redirectTo(this.#login, address.rest, this.#parts.port))
+    const isReader = address.kind === 'partition'
+    sender.set_source(sender.source)
+    sender.set_target(sender.target)
+    // Events leave settled, as the service sends them: what counts is the reader's own checkpoint.
+    const settled = isReader && sender.snd_settle_mode !== 0
+    completeAttach(sender, { maxMessageSize: MAX_MESSAGE_BYTES, settled })
+    switch (address.kind) {
+      case 'cbs':
+        return this.#cbs.addReplies(sender)
+      case 'management':
+        return this.#management.addReplies(sender)
+      case 'registration':
+        return this.#provisioning.addReplies(sender, address)
+      case 'partition':
+        return this.#openReader(sender, address)
+      default:
+        throw notServed(address)
+    }
+  }
+
+  /** The peer wants to send. */
+  #attachReceiver(receiver: Receiver): void {
+    const address = parseAddress(receiver.target?.address)
+    receiver.set_source(receiver.source)
+    receiver.set_target(receiver.target)
+    completeAttach(receiver, { maxMessageSize: MAX_MESSAGE_BYTES })
+    try {
+      const node = this.#nodeFor(address)
+      if (node instanceof RequestNode) node.addRequests(receiver)
+      else if (address.kind === 'registration') node.addRequests(receiver, address)
+      this.#requests.set(receiver, node)
+    } catch (error) {
+      this.#refuse(receiver, error)
+    }
+  }
+
+  #nodeFor(address: LinkAddress): RequestNode | ProvisioningLinks {
+    switch (address.kind) {
+      case 'cbs':
+        return this.#cbs
+      case 'management':
+        return this.#management
+      case 'registration':
+        return this.#provisioning
+      default:
+        throw notServed(address)
+    }
+  }
+
+  #message({ receiver, message, delivery }: EventContext): void {
+    if (receiver === undefined || delivery === undefined || message === undefined) return
+    const node = this.#requests.get(receiver)
+    if (node === undefined) return
+    if (Buffer.isBuffer(message)) {
+      this.#refuse(receiver, new HubError('not-implemented', 'Messages of another format than 0 are not taken here'))
+      return
+    }
+    node.request(message, delivery, receiver).catch((error: unknown) => this.#failed(receiver, error))
+  }
+
+  #openReader(sender: Sender, address: Extract<LinkAddress, { kind: 'partition' }>): void {
+    const path = [address.entity, 'ConsumerGroups', address.group, 'Partitions', address.partition]
+    const hub = this.#claims.hubFor(path, this.#parts.clock.now())
+    if (hub === null)
+      throw new HubError('unauthorized', `Put a token for 'sb://…/${address.entity}' or a path below it on $cbs first`)
+    const { consumers, clock } = this.#parts
+    const congested = (): boolean => this.#control.congested()
+    const receiver = new EventReceiver(sender, sourceOf(sender, hub, address), { consumers, clock, congested })
+    this.#readers.set(sender, { path, receiver })
+    receiver.run().catch((error: unknown) => this.#failed(sender, error))
+  }
+
+  #closedSender(sender: Sender): void {
+    this.#readers.get(sender)?.receiver.stop()
+    this.#readers.delete(sender)
+    this.#cbs.removeReplies(sender)
+    this.#management.removeReplies(sender)
+  }
+
+  /** A link that was open comes to its end by itself. */
+  #failed(link: Sender | Receiver, error: unknown): void {
+    if (this.#closed || link.is_closed()) return
+    this.#refuse(link, error)
+  }
+
+  #refuse(link: Sender | Receiver, error: unknown): void {
+    if (!(error instanceof HubError)) this.#parts.log.error({ err: error }, 'amqp link failed')
+    this.#readers.delete(link as Sender)
+    detach(link, failureOf(error))
+  }
+
+  #claimed(): void {
+    this.#control.authenticated()
+    this.#scheduleExpiry()
+  }
+
+  #scheduleExpiry(): void {
+    if (this.#expiry !== null) clearTimeout(this.#expiry)
+    const next = this.#claims.nextExpiry()
+    if (next === null || this.#closed) return
+    const wait = Math.min(Math.max(next - this.#parts.clock.now(), 0), LONGEST_TIMER_MS)
+    this.#expiry = setTimeout(() => this.#expire(), wait)
+  }
+
+  /** Closes what no live token covers any more; a connection without any is closed itself. */
+  #expire(): void {
+    const now = this.#parts.clock.now()
+    const expired = new HubError('credential-expired', 'The token has expired and was not renewed on $cbs')
+    this.#claims.dropExpired(now)
+    for (const [sender, { path, receiver }] of this.#readers) {
+      if (this.#claims.hubFor(path, now) !== null) continue
+      receiver.stop()
+      this.#refuse(sender, expired)
+    }
+    if (this.#claims.nextExpiry() === null && this.#login.kind === 'none') this.#control.close(failureOf(expired))
+    else this.#scheduleExpiry()
+  }
+}
+
+function notServed(address: LinkAddress): HubError {
+  if (address.kind === 'hub')
+    return new HubError(
+      'not-implemented',
+      'Device and service links of the hub are not served over AMQP here: devices connect by MQTT, services use HTTPS',
+    )
+  if (address.kind === 'partition')
+    return new HubError('forbidden', 'The event stream of a hub can only be read: events come from its devices')
+  return new HubError('hub-not-found', 'No node of this server has this address')
+}
