@@ -129,22 +129,17 @@ export class Devices {
   }
 
   async #perform(hub: HubName, { mode, expected, spec }: BulkOperation): Promise<unknown> {
-    switch (parseMode(mode)) {
-      case 'create':
-        return this.create(hub, spec)
-      case 'update':
-        return this.update(hub, spec, ANY)
-      case 'updateIfMatchETag':
-        return this.update(hub, spec, requireEtag(expected))
-      case 'delete':
-        return this.delete(hub, parseDeviceId(spec.deviceId), ANY)
-      case 'deleteIfMatchETag':
-        return this.delete(hub, parseDeviceId(spec.deviceId), requireEtag(expected))
-      case 'createOrUpdate':
-        return this.#createOrUpdate(hub, spec, ANY)
-      case 'createOrUpdateIfMatchETag':
-        return this.#createOrUpdate(hub, spec, requireEtag(expected))
-    }
+    const id = () => parseDeviceId(spec.deviceId)
+    const acts = {
+      create: () => this.create(hub, spec),
+      update: () => this.update(hub, spec, ANY),
+      updateIfMatchETag: () => this.update(hub, spec, requireEtag(expected)),
+      delete: () => this.delete(hub, id(), ANY),
+      deleteIfMatchETag: () => this.delete(hub, id(), requireEtag(expected)),
+      createOrUpdate: () => this.#createOrUpdate(hub, spec, ANY),
+      createOrUpdateIfMatchETag: () => this.#createOrUpdate(hub, spec, requireEtag(expected)),
+    } satisfies Record<BulkMode, () => Promise<unknown>>
+    return acts[parseMode(mode)]()
   }
 
   async #createOrUpdate(hub: HubName, spec: DeviceSpec, expected: ExpectedEtag): Promise<Device> {

@@ -10,6 +10,8 @@ export interface EventReader {
    * or `consumer-group-not-found` when the reader was displaced, with the signal's reason when it is aborted.
    */
   next(budget: { events: number; bytes: number }, signal?: AbortSignal): Promise<readonly StoredEvent[]>
+  /** One listener: told at once when the reader is displaced, also while nothing is being asked for. */
+  onEnd(listener: (reason: HubError) => void): void
   close(): void
 }
 
@@ -31,6 +33,7 @@ export class LogReader implements EventReader {
   #wake: (() => void) | null = null
   #ended: HubError | null = null
   #onClose: (() => void) | null = null
+  #onEnd: ((reason: HubError) => void) | null = null
 
   constructor(log: TelemetryLog, at: { hub: HubName; partition: number; from: number }, identity: ReaderIdentity) {
     this.#log = log
@@ -73,7 +76,12 @@ export class LogReader implements EventReader {
     this.#ended = reason
     this.#unsubscribe()
     this.#onClose?.()
+    this.#onEnd?.(reason)
     this.#wake?.()
+  }
+
+  onEnd(listener: (reason: HubError) => void): void {
+    this.#onEnd = listener
   }
 
   /** One listener: whoever keeps the seat. */

@@ -23,14 +23,14 @@ export class ReaderSeats {
         'reader-limit-exceeded',
         `${MAX_SHARED_READERS} readers share this partition and consumer group already; use another group.`,
       )
-    if (epoch !== null) for (const other of [...seated]) other.end(displaced(name, epoch, other))
+    if (epoch !== null) for (const other of seated) other.end(displaced(name, epoch, other))
     this.#sit(place, reader)
   }
 
   /** Ends every reader whose place begins so. */
   clear(prefix: string, reason: HubError): void {
-    for (const [place, seated] of [...this.#seats]) {
-      if (place.startsWith(prefix)) for (const reader of [...seated]) reader.end(reason)
+    for (const [place, seated] of this.#seats) {
+      if (place.startsWith(prefix)) for (const reader of seated) reader.end(reason)
     }
   }
 

@@ -79,8 +79,8 @@ export class Sessions {
   }
 
   closeAll(reason: CloseReason): void {
-    for (const sessions of [...this.#byDevice.values()]) {
-      for (const session of [...sessions.values()]) this.#close(session, reason)
+    for (const sessions of this.#byDevice.values()) {
+      for (const session of sessions.values()) this.#close(session, reason)
     }
   }
 
@@ -118,7 +118,7 @@ export class Sessions {
   #closeOutdated(hub: HubName, deviceId: DeviceId, device: Device | null): void {
     const credential = device === null || device.status === 'disabled' ? null : credentialOf(device)
     const sessions = this.#byDevice.get(deviceKey(hub, deviceId))
-    for (const session of [...(sessions?.values() ?? [])]) {
+    for (const session of sessions?.values() ?? []) {
       if (session.credential !== credential) this.#close(session, 'device-changed')
     }
   }

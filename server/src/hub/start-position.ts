@@ -19,18 +19,12 @@ export async function firstSequence(
   partition: number,
   start: StartPosition,
 ): Promise<number> {
-  switch (start.kind) {
-    case 'earliest':
-      return 0
-    case 'latest':
-      return (await log.bounds(hub, partition)).next
-    case 'time':
-      return log.seek(hub, partition, start.after + 1)
-    case 'sequence':
-      return withinLog(log, hub, partition, start.sequence + (start.inclusive ? 0 : 1))
-    case 'offset':
-      return withinLog(log, hub, partition, parseOffset(start.offset) + (start.inclusive ? 0 : 1))
-  }
+  if (start.kind === 'earliest') return 0
+  if (start.kind === 'time') return log.seek(hub, partition, start.after + 1)
+  const { next } = await log.bounds(hub, partition)
+  if (start.kind === 'latest') return next
+  const named = start.kind === 'sequence' ? start.sequence : parseOffset(start.offset)
+  return withinLog(start.inclusive ? named : named + 1, next, partition)
 }
 
 function parseOffset(offset: string): number {
@@ -39,8 +33,7 @@ function parseOffset(offset: string): number {
 }
 
 /** A checkpoint past the end is of another stream: waiting there would silently skip what comes. */
-async function withinLog(log: TelemetryLog, hub: HubName, partition: number, from: number): Promise<number> {
-  const { next } = await log.bounds(hub, partition)
+function withinLog(from: number, next: number, partition: number): number {
   if (Number.isSafeInteger(from) && from <= next) return Math.max(from, 0)
   throw new HubError(
     'argument-invalid',
