@@ -14,16 +14,16 @@ export type EnrollmentGroupId = Branded<'EnrollmentGroupId'>
 /** Name of a registered certificate authority, case-sensitive. */
 export type AuthorityName = Branded<'AuthorityName'>
 
-const HUB_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+// Applied before the case is folded: toLowerCase() turns letters outside ASCII, such as the Kelvin sign, into ASCII ones.
+const HUB_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/
 const DEVICE_ID = /^[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}$/
-const REGISTRATION_ID = /^[a-z0-9\-._:]{0,127}[a-z0-9-]$/
+const REGISTRATION_ID = /^[A-Za-z0-9\-._:]{0,127}[A-Za-z0-9-]$/
 const AUTHORITY_NAME = /^[A-Za-z0-9\-._]{1,64}$/
 
 export function parseHubName(text: string): HubName {
-  const name = text.toLowerCase()
-  if (!HUB_NAME.test(name))
+  if (!HUB_NAME.test(text))
     throw invalid(`'${printable(text)}' is not a hub name: use 1 to 63 letters, digits or inner hyphens`)
-  return name as HubName
+  return text.toLowerCase() as HubName
 }
 
 export function parseDeviceId(text: string): DeviceId {
@@ -36,22 +36,20 @@ export function parseDeviceId(text: string): DeviceId {
 }
 
 export function parseRegistrationId(text: string): RegistrationId {
-  const id = text.toLowerCase()
-  if (!REGISTRATION_ID.test(id)) {
+  if (!REGISTRATION_ID.test(text)) {
     throw invalid(
       `'${printable(text)}' is not a registration id: use 1 to 128 letters, digits, - . _ : and end in a letter, a digit or -`,
     )
   }
-  return id as RegistrationId
+  return text.toLowerCase() as RegistrationId
 }
 
 export function parseEnrollmentGroupId(text: string): EnrollmentGroupId {
-  const id = text.toLowerCase()
-  if (!REGISTRATION_ID.test(id))
+  if (!REGISTRATION_ID.test(text))
     throw invalid(
       `'${printable(text)}' is not an enrollment group id: use 1 to 128 letters, digits, - . _ : and end in a letter, a digit or -`,
     )
-  return id as EnrollmentGroupId
+  return text.toLowerCase() as EnrollmentGroupId
 }
 
 export function parseAuthorityName(text: string): AuthorityName {

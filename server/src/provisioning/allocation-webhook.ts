@@ -78,24 +78,30 @@ export class AllocationWebhook {
       if (error instanceof HubError || isNetworkFailure(error)) return failed(`Allocation webhook: ${reason(error)}`)
       throw error
     } finally {
-      this.#running--
-      this.#queue.shift()?.()
+      this.#yieldTurn()
     }
   }
 
   /** Aborts the calls under way; those that wait are refused. */
   close(): void {
     this.#closing.abort()
-    for (const next of this.#queue.splice(0)) next()
   }
 
   async #turn(): Promise<void> {
-    if (this.#running >= this.#limits.concurrency) {
-      if (this.#queue.length >= this.#limits.waiting)
-        throw new HubError('throttled', 'Too many allocation webhooks are waiting', { retryAfter: 5 })
-      await new Promise<void>((resolve) => this.#queue.push(resolve))
+    if (this.#running < this.#limits.concurrency) {
+      this.#running++
+      return
     }
-    this.#running++
+    if (this.#queue.length >= this.#limits.waiting)
+      throw new HubError('throttled', 'Too many allocation webhooks are waiting', { retryAfter: 5 })
+    await new Promise<void>((resolve) => this.#queue.push(resolve))
+  }
+
+  /** The place goes to whoever waits longest, so that nobody slips in between. */
+  #yieldTurn(): void {
+    const next = this.#queue.shift()
+    if (next === undefined) this.#running--
+    else next()
   }
 
   async #post(url: string, request: JsonObject): Promise<unknown> {
@@ -142,7 +148,8 @@ function choiceOf(answer: unknown, eligible: readonly LinkedHub[], resolve: Reso
     return failed('Allocation webhook: the answer needs iotHubHostName, and initialTwin in the shape of a twin')
   const name = resolve(answer.iotHubHostName)
   const hub = eligible.find((candidate) => candidate.hub === name)
-  if (hub === undefined) return failed('Allocation webhook: chose a hub that is not linked or that the enrollment excludes')
+  if (hub === undefined)
+    return failed('Allocation webhook: chose a hub that is not linked or that the enrollment excludes')
   // Parsed from JSON, so every value below is one of JSON.
   const twin = answer.initialTwin as Parameters<typeof initialTwin>[0]
   return { kind: 'chosen', hub, initialTwin: initialTwin(twin), payload: (answer.payload ?? null) as JsonValue }

@@ -34,24 +34,10 @@ export function allocate(
   registrationId: RegistrationId,
   eligible: readonly LinkedHub[],
 ): AllocationChoice {
-  const hub = choose(policy.kind, registrationId, eligible)
+  const candidates = policy.kind === 'geoLatency' ? nearest(eligible) : eligible
+  const hub = policy.kind === 'static' ? candidates[0] : byWeight(registrationId, candidates)
   if (hub !== undefined) return { kind: 'chosen', hub, initialTwin: null, payload: null }
   return { kind: 'failed', message: 'The enrollment names no hub that is linked to this provisioning service' }
-}
-
-function choose(
-  kind: 'hashed' | 'geoLatency' | 'static',
-  registrationId: RegistrationId,
-  eligible: readonly LinkedHub[],
-): LinkedHub | undefined {
-  switch (kind) {
-    case 'static':
-      return eligible[0]
-    case 'hashed':
-      return byWeight(registrationId, eligible)
-    case 'geoLatency':
-      return byWeight(registrationId, nearest(eligible))
-  }
 }
 
 /** The hubs of least configured latency; a hub without one is farther than any that has one. */

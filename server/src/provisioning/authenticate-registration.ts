@@ -1,5 +1,5 @@
-import { isTrustError } from '@holdfast/pki'
-import type { AnchorSet, Certificate, PathVerifier, TrustError, VerifiedPath } from '@holdfast/pki'
+import { VerifiedPath } from '@holdfast/pki'
+import type { AnchorSet, Certificate, PathVerifier, TrustError } from '@holdfast/pki'
 import { parseChain, pathFinding } from '../hub/certificate-judgement.ts'
 import type { ParsedChain } from '../hub/certificate-judgement.ts'
 import type { Finding } from '../hub/finding.ts'
@@ -26,6 +26,9 @@ import {
   judgeValidity,
   readRegistrationToken,
 } from './registration-judgement.ts'
+
+/** For so long a proof stands without a look at the groups and CAs around it. */
+const FRESH_MS = 5_000
 
 /** What a device says of itself, over whichever protocol. */
 export interface RegistrationClaim {
@@ -64,23 +67,25 @@ class AuthenticatedRegistration {
   readonly evidence: RegistrationEvidence
   /** ms: the end of the token, or of the certificate that ends first. */
   readonly expiresAt: number
+  readonly provenAt: number
   readonly peer: Peer
-  /** Keeps other objects of the same shape from passing for one. */
-  readonly #proof: Proof
+  /** Holds the token, so it is not to be seen; and no other object of this shape passes for one of these. */
+  readonly #claim: RegistrationClaim
 
-  constructor({ id, registrationId, peer }: Candidate, proof: Proof) {
+  constructor({ id, peer, ...claim }: Candidate, proof: Proof, now: number) {
     this.registrationId = id
-    this.presentedId = registrationId
-    this.peer = peer
+    this.presentedId = claim.registrationId
     this.enrollment = proof.enrollment
     this.evidence = proof.evidence
     this.expiresAt = proof.expiresAt
-    this.#proof = proof
+    this.provenAt = now
+    this.peer = peer
+    this.#claim = claim
     Object.freeze(this)
   }
 
-  static isProven(value: object): value is AuthenticatedRegistration {
-    return #proof in value
+  static claimOf(who: AuthenticatedRegistration): RegistrationClaim {
+    return who.#claim
   }
 }
 /** The type alone: nobody else makes one. */
@@ -128,7 +133,24 @@ export class RegistrationDoor {
     if (isFinding(proof)) throw this.refuse(claim.registrationId, peer, proof, 'unauthorized')
     if (proof.enrollment.status === 'disabled')
       throw this.refuse(claim.registrationId, peer, disabled(proof.enrollment), 'enrollment-disabled')
-    return new AuthenticatedRegistration(candidate, proof)
+    return new AuthenticatedRegistration(candidate, proof, this.#clock.now())
+  }
+
+  /**
+   * For a device that asks again on its connection: the same proof while it is fresh and its enrollment unchanged,
+   * otherwise judged anew by what the device has shown. Rejects as `authenticate`.
+   */
+  async renew(who: AuthenticatedRegistration): Promise<AuthenticatedRegistration> {
+    const { enrollments } = this.#registry
+    const individual = await enrollments.getIndividual(who.registrationId)
+    const present =
+      individual === null && who.enrollment.kind === 'group'
+        ? await enrollments.getGroup(who.enrollment.enrollmentGroupId)
+        : individual
+    const now = this.#clock.now()
+    const isUnchanged = present?.kind === who.enrollment.kind && present.etag === who.enrollment.etag
+    if (isUnchanged && now < who.expiresAt && now - who.provenAt < FRESH_MS) return who
+    return this.authenticate(AuthenticatedRegistration.claimOf(who), who.peer)
   }
 
   /** Records the refusal of a device, and returns the error to throw. */
@@ -164,7 +186,7 @@ export class RegistrationDoor {
     if (!leaf.selfIssued) {
       // A certificate that a CA signed is worth what that CA is worth, even where it is enrolled itself.
       const path = await this.#path(chain)
-      return isFinding(path) ? path : byPath(enrollment, path)
+      return path instanceof VerifiedPath ? byPath(enrollment, path) : path
     }
     const stale = judgeValidity(leaf, this.#clock.now())
     if (stale !== null) return stale
@@ -177,13 +199,14 @@ export class RegistrationDoor {
     if (isFinding(chain)) return chain
     const groups = await this.#groups.current()
     const path = await this.#path(chain)
-    if (isFinding(path)) return path
+    if (!(path instanceof VerifiedPath)) return path
     const enrollment = groups.nearest(path.certificates)
     if (enrollment !== null) return byPath(enrollment, path)
     // The path ended at the first verified CA; a group may name one further up, reached through that CA.
     const longer = this.#verify(chain, groups.referred, path.anchor)
-    const further = isTrustError(longer) ? null : groups.nearest(longer.certificates)
-    return further === null || isTrustError(longer) ? notEnrolled(candidate, path) : byPath(further, longer)
+    if (!(longer instanceof VerifiedPath)) return notEnrolled(candidate, path)
+    const further = groups.nearest(longer.certificates)
+    return further === null ? notEnrolled(candidate, path) : byPath(further, longer)
   }
 
   async #byDerivedKey(candidate: Candidate): Promise<Proof | Finding> {
@@ -214,7 +237,11 @@ export class RegistrationDoor {
     const scope = this.#scope
     for (const { enrollment, primaryKey, secondaryKey } of choices) {
       const signer = nameOf(enrollment)
-      const verdict = judgeRegistrationToken(read.token, [primaryKey, secondaryKey], { scope, registrationId: id, signer })
+      const verdict = judgeRegistrationToken(read.token, [primaryKey, secondaryKey], {
+        scope,
+        registrationId: id,
+        signer,
+      })
       if (verdict?.rule === 'token-signature-wrong') continue
       if (verdict !== null) return verdict
       const evidence = { kind: 'symmetricKey', primaryKey, secondaryKey } as const
@@ -237,11 +264,15 @@ export class RegistrationDoor {
   async #path(chain: ParsedChain): Promise<VerifiedPath | Finding> {
     const hub = this.#hubs.home.name
     const path = this.#verify(chain, await this.#anchors.forHub(hub), null)
-    if (!isTrustError(path)) return path
+    if (path instanceof VerifiedPath) return path
     return (await this.#anchors.explain(hub, chain)) ?? pathFinding(path)
   }
 
-  #verify({ leaf, intermediates }: ParsedChain, anchors: AnchorSet, known: Certificate | null): VerifiedPath | TrustError {
+  #verify(
+    { leaf, intermediates }: ParsedChain,
+    anchors: AnchorSet,
+    known: Certificate | null,
+  ): VerifiedPath | TrustError {
     return this.#verifier.verify({
       leaf,
       intermediates: known === null ? intermediates : [...intermediates, known],
@@ -253,7 +284,7 @@ export class RegistrationDoor {
   }
 }
 
-export function disabled(enrollment: Enrollment): Finding {
+function disabled(enrollment: Enrollment): Finding {
   return finding('enrollment-disabled', `The device proved itself, and ${nameOf(enrollment)} is disabled.`)
 }
 

@@ -25,8 +25,8 @@ export interface Standing {
   readonly deviceId: DeviceId
   /** The device at the chosen place; the same as `current` when the choice is where it is. */
   readonly occupant: Device | null
-  /** Whether the enrollment that made a device still exists. */
-  readonly ownerExists: (device: Device) => boolean
+  /** Which of these devices were made by an enrollment that no longer exists. */
+  readonly orphans: readonly Device[]
 }
 
 type StatusOfDevice = Pick<Device, 'status' | 'statusReason' | 'statusUpdatedTime'>
@@ -65,8 +65,7 @@ export function decide(standing: Standing): Decision {
   if (taken) return deviceTaken(taken)
 
   if (assigned !== null && !needsAllocation(enrollment, assigned)) {
-    if (current === null)
-      return { kind: 'assign', place: assigned, substatus: 'reprovisionedToInitialAssignment' }
+    if (current === null) return { kind: 'assign', place: assigned, substatus: 'reprovisionedToInitialAssignment' }
     return { kind: 'keep', place: assigned, device: current, substatus: previous?.substatus ?? 'initialAssignment' }
   }
 
@@ -107,16 +106,18 @@ function resetsTwin({ reprovisionPolicy }: Enrollment, choice: AllocationChoice 
  * whoever holds that CA can make a certificate for any id, and must not thereby seize a device that another enrollment
  * or an operator put into the hub.
  */
-function mayTakeOver({ enrollment, ownerExists }: Standing, device: Device): boolean {
+function mayTakeOver({ enrollment, orphans }: Standing, device: Device): boolean {
   if (enrollment.kind === 'individual') return true
   if (device.provenance === null) return false
   const { kind, id } = device.provenance.enrollment
-  return (kind === 'group' && id === enrollment.enrollmentGroupId) || !ownerExists(device)
+  return (kind === 'group' && id === enrollment.enrollmentGroupId) || orphans.includes(device)
 }
 
 function deviceTaken({ hub, deviceId, provenance }: Device): Decision {
   const owner =
-    provenance === null ? 'was made by an operator' : `belongs to ${provenance.enrollment.kind} enrollment '${provenance.enrollment.id}'`
+    provenance === null
+      ? 'was made by an operator'
+      : `belongs to ${provenance.enrollment.kind} enrollment '${provenance.enrollment.id}'`
   const message = `Device '${deviceId}' of hub '${hub}' ${owner}`
   return { kind: 'refuse', reason: 'device-taken', message }
 }

@@ -207,7 +207,9 @@ function groupAttestation(
   if (attestationKind(draft) === 'symmetricKey') return symmetricKeys(draft, stored, newKey)
   const { clientCertificates, signingCertificates, caReferences } = draft?.x509 ?? {}
   if (present(clientCertificates))
-    throw invalid('An enrollment group takes attestation.x509.signingCertificates or caReferences, not clientCertificates')
+    throw invalid(
+      'An enrollment group takes attestation.x509.signingCertificates or caReferences, not clientCertificates',
+    )
   if (present(signingCertificates) && present(caReferences))
     throw invalid('attestation.x509 has both signingCertificates and caReferences: give one of them')
   if (present(caReferences)) {

@@ -1,6 +1,11 @@
 import { HubError } from '../errors.ts'
 import type { HubErrorCode } from '../errors.ts'
-import type { EnrollmentGroup, GroupAttestation, IndividualAttestation, IndividualEnrollment } from '../model/enrollment.ts'
+import type {
+  EnrollmentGroup,
+  GroupAttestation,
+  IndividualAttestation,
+  IndividualEnrollment,
+} from '../model/enrollment.ts'
 import type { ExpectedEtag } from '../model/etag.ts'
 import { bareEtag } from '../model/etag.ts'
 import { parseEnrollmentGroupId, parseRegistrationId } from '../model/ids.ts'
@@ -68,13 +73,13 @@ export class Enrollments {
     this.#bus = parts.bus
     this.#clock = parts.clock
     this.#random = parts.random
-    const newKey = () => newKey(parts.random)
+    const makeKey = () => newKey(parts.random)
     const rows = parts.registry.enrollments
     this.#individuals = {
       noun: 'enrollment',
       id: (draft) => parseRegistrationId(draft.registrationId),
       get: (id) => rows.getIndividual(id),
-      make: (draft, stored, stamp) => ({ ...individualFromDraft(draft, stored, newKey), ...stamp }),
+      make: (draft, stored, stamp) => ({ ...individualFromDraft(draft, stored, makeKey), ...stamp }),
       create: (row) => rows.createIndividual(row),
       replace: (row, expected) => rows.replaceIndividual(row, expected),
       delete: (id, expected) => rows.deleteIndividual(id, expected),
@@ -83,7 +88,7 @@ export class Enrollments {
       noun: 'enrollment group',
       id: (draft) => parseEnrollmentGroupId(draft.enrollmentGroupId),
       get: (id) => rows.getGroup(id),
-      make: (draft, stored, stamp) => ({ ...groupFromDraft(draft, stored, newKey), ...stamp }),
+      make: (draft, stored, stamp) => ({ ...groupFromDraft(draft, stored, makeKey), ...stamp }),
       create: (row) => this.#createGroup(row),
       replace: (row, expected) => rows.replaceGroup(row, expected),
       delete: (id, expected) => rows.deleteGroup(id, expected),
@@ -143,14 +148,22 @@ export class Enrollments {
 
   /** Each of at most ten drafts succeeds or fails by itself. */
   bulk(mode: BulkMode, drafts: readonly IndividualEnrollmentDraft[]): Promise<BulkResult> {
-    return this.#bulk(mode, drafts, this.#individuals, (draft) => draft.registrationId, (id, expected) =>
-      this.deleteIndividual(id, expected),
+    return this.#bulk(
+      mode,
+      drafts,
+      this.#individuals,
+      (draft) => draft.registrationId,
+      (id, expected) => this.deleteIndividual(id, expected),
     )
   }
 
   bulkGroups(mode: BulkMode, drafts: readonly EnrollmentGroupDraft[]): Promise<BulkResult> {
-    return this.#bulk(mode, drafts, this.#groups, (draft) => draft.enrollmentGroupId, (id, expected) =>
-      this.deleteGroup(id, expected),
+    return this.#bulk(
+      mode,
+      drafts,
+      this.#groups,
+      (draft) => draft.enrollmentGroupId,
+      (id, expected) => this.deleteGroup(id, expected),
     )
   }
 
@@ -196,7 +209,9 @@ export class Enrollments {
       if (outcome === 'etag-mismatch' && intent.kind === 'replace' && intent.expected.kind === 'exactly')
         throw preconditionFailed(what)
     }
-    throw new HubError('throttled', `${collection.noun} '${id}' is being written by others: try again`, { retryAfter: 1 })
+    throw new HubError('throttled', `${collection.noun} '${id}' is being written by others: try again`, {
+      retryAfter: 1,
+    })
   }
 
   /** What the draft left out was taken from `stored`, so that very version is what gets replaced. */
@@ -235,9 +250,13 @@ export class Enrollments {
     return this.#registry.enrollments.createGroup(group)
   }
 
-  async #bulk<Id extends string, Row extends { readonly etag: string; readonly created: number }, Draft extends {
-    readonly etag?: string | null | undefined
-  }>(
+  async #bulk<
+    Id extends string,
+    Row extends { readonly etag: string; readonly created: number },
+    Draft extends {
+      readonly etag?: string | null | undefined
+    },
+  >(
     mode: BulkMode,
     drafts: readonly Draft[],
     collection: Collection<Id, Row, Draft>,
@@ -245,7 +264,10 @@ export class Enrollments {
     remove: (id: string, expected: ExpectedEtag | null) => Promise<void>,
   ): Promise<BulkResult> {
     if (drafts.length === 0 || drafts.length > MAX_BULK)
-      throw new HubError('argument-invalid', `A bulk operation takes 1 to ${MAX_BULK} enrollments, not ${drafts.length}`)
+      throw new HubError(
+        'argument-invalid',
+        `A bulk operation takes 1 to ${MAX_BULK} enrollments, not ${drafts.length}`,
+      )
     const failures: { id: string; error: HubError }[] = []
     for (const draft of drafts) {
       try {
@@ -265,10 +287,7 @@ function intentOf(expected: ExpectedEtag | null): Intent {
   return expected.kind === 'any' ? { kind: 'put' } : { kind: 'replace', expected }
 }
 
-function bulkIntent(
-  mode: Exclude<BulkMode, 'delete'>,
-  draft: { readonly etag?: string | null | undefined },
-): Intent {
+function bulkIntent(mode: Exclude<BulkMode, 'delete'>, draft: { readonly etag?: string | null | undefined }): Intent {
   if (mode === 'create') return { kind: 'create' }
   if (mode === 'update') return { kind: 'replace', expected: ANY }
   const expected = etagOf(draft)

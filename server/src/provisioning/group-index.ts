@@ -105,7 +105,10 @@ export class Groups {
 
 /** Where two groups name the same authority or key, the one that blocks decides; then the first by id. */
 function disabledFirst(groups: readonly EnrollmentGroup[]): readonly EnrollmentGroup[] {
-  return [...groups.filter(({ status }) => status === 'disabled'), ...groups.filter(({ status }) => status === 'enabled')]
+  return [
+    ...groups.filter(({ status }) => status === 'disabled'),
+    ...groups.filter(({ status }) => status === 'enabled'),
+  ]
 }
 
 /**

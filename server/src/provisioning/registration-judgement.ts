@@ -30,7 +30,10 @@ export function judgeEnrolledCertificate(leaf: Certificate, { primary, secondary
 /** For a self-signed certificate, whose dates no path validation has looked at. Both dates are inclusive. */
 export function judgeValidity({ subject, notBefore, notAfter }: Certificate, now: number): Finding | null {
   if (now < notBefore)
-    return finding('certificate-not-yet-valid', `The certificate "${subject.toString()}" is valid only from ${instant(notBefore)}.`)
+    return finding(
+      'certificate-not-yet-valid',
+      `The certificate "${subject.toString()}" is valid only from ${instant(notBefore)}.`,
+    )
   if (now > notAfter)
     return finding('certificate-expired', `The certificate "${subject.toString()}" expired at ${instant(notAfter)}.`, {
       remedy: 'Enroll a new certificate of the device as the secondary one before the old one ends.',

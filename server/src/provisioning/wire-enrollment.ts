@@ -86,6 +86,9 @@ function x509Json(attestation: (IndividualAttestation | GroupAttestation) & { ty
 }
 
 function slotsJson({ primary, secondary }: CertificateSlots): JsonObject {
-  const slot = (der: Uint8Array) => ({ info: certificateInfoJson(parseCertificate(der)) })
-  return { primary: slot(primary), ...(secondary !== null && { secondary: slot(secondary) }) }
+  return { primary: slotJson(primary), ...(secondary !== null && { secondary: slotJson(secondary) }) }
+}
+
+function slotJson(der: Uint8Array): JsonObject {
+  return { info: certificateInfoJson(parseCertificate(der)) }
 }

@@ -121,7 +121,10 @@ export function asciiJson(value: JsonValue): string {
   )
 }
 
-function attestationJson({ attestation, enrollment }: Registration): JsonObject {
+export function attestationJson({
+  attestation,
+  enrollment,
+}: Pick<Registration, 'attestation' | 'enrollment'>): JsonObject {
   const group = enrollment.kind === 'group' && { enrollmentGroupId: enrollment.id }
   if (attestation.type === 'symmetricKey') return { symmetricKey: { ...group } }
   const { leaf, signer } = attestation
