@@ -16,6 +16,21 @@ const GROUPS: readonly CommandGroup[] = [
     summary: 'make, sign, inspect and verify certificates, offline',
     load: () => import('./pki/register.ts'),
   },
+  {
+    name: 'start',
+    summary: 'start the server; on an empty data folder, from a CA to a message read back',
+    load: () => import('./start/register.ts'),
+  },
+  { name: 'status', summary: 'a running server at a glance', load: () => import('./status/register.ts') },
+  { name: 'ca', summary: 'register CAs and prove possession of their keys', load: () => import('./ca/register.ts') },
+  { name: 'enroll', summary: 'enrol devices and groups for provisioning', load: () => import('./enroll/register.ts') },
+  { name: 'device', summary: 'the identity registry of a hub', load: () => import('./device/register.ts') },
+  { name: 'monitor', summary: 'show events as they arrive', load: () => import('./monitor/register.ts') },
+  {
+    name: 'refusals',
+    summary: 'who was refused, why, and what to do about it',
+    load: () => import('./refusals/register.ts'),
+  },
 ]
 
 async function main(args: readonly string[]): Promise<number> {

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { rootCertificates } from 'node:tls'
 import { join } from 'node:path'
+import { CommandError } from './command-error.ts'
 import { parseEnvFile } from './env-file.ts'
 
 /** How the command line reaches a running server. */
@@ -20,24 +21,12 @@ export interface AccessOptions {
   readonly data?: string
 }
 
-/** A failure that is told to the user in one line, without a stack. */
-export class CommandError extends Error {
-  override readonly name = 'CommandError'
-  readonly exitCode: number
-
-  constructor(message: string, exitCode = 1) {
-    super(message)
-    this.exitCode = exitCode
-  }
-}
-
 /** Options win over the environment, which wins over what a server on this machine wrote into its data folder. */
 export function findServer(options: AccessOptions, environment: NodeJS.ProcessEnv): ServerAccess {
   const written = readWrittenAccess(options.data ?? 'data')
   const url = options.url ?? environment['HOLDFAST_MANAGEMENT_URL'] ?? written['HOLDFAST_MANAGEMENT_URL']
   const tokenFile =
     options.tokenFile ?? environment['HOLDFAST_MANAGEMENT_TOKEN_FILE'] ?? written['HOLDFAST_MANAGEMENT_TOKEN_FILE']
-  const caFile = options.caFile ?? environment['NODE_EXTRA_CA_CERTS'] ?? written['NODE_EXTRA_CA_CERTS']
   if (!url || !tokenFile) {
     throw new CommandError(
       `no server found: there is no holdfast.env in '${options.data ?? 'data'}'. Start one with 'npm start', name its data folder with --data, or give --url and --token-file`,
@@ -46,8 +35,15 @@ export function findServer(options: AccessOptions, environment: NodeJS.ProcessEn
   return {
     url: parseUrl(url),
     token: readFileOrExplain(tokenFile, 'the management token').trim(),
-    ca: caFile ? `${readFileOrExplain(caFile, 'the CA file')}\n${rootCertificates.join('\n')}` : undefined,
+    ca: rootsOf(options, environment),
   }
+}
+
+/** PEM of the roots to trust besides the ones that Node ships; undefined when there are none. */
+export function rootsOf(options: AccessOptions, environment: NodeJS.ProcessEnv): string | undefined {
+  const written = readWrittenAccess(options.data ?? 'data')
+  const file = options.caFile ?? environment['NODE_EXTRA_CA_CERTS'] ?? written['NODE_EXTRA_CA_CERTS']
+  return file ? `${readFileOrExplain(file, 'the CA file')}\n${rootCertificates.join('\n')}` : undefined
 }
 
 function readWrittenAccess(data: string): Record<string, string> {

@@ -1,4 +1,4 @@
-import { CommandError } from '../server-access.ts'
+import { CommandError } from '../command-error.ts'
 
 /** The parts of `Endpoint=sb://host[:port]/;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…`. */
 export interface EventHubAddress {

@@ -1,7 +1,7 @@
 import { createHmac, createSecretKey, randomUUID } from 'node:crypto'
 import rhea from 'rhea'
 import type { Connection, EventContext, Message, Receiver, Sender } from 'rhea'
-import { CommandError } from '../server-access.ts'
+import { CommandError } from '../command-error.ts'
 import type { EventHubAddress } from './connection-string.ts'
 
 /** One event as the Event Hubs-compatible endpoint delivers it. */

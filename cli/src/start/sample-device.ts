@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import mqtt from 'mqtt'
 import type { IClientOptions, MqttClient } from 'mqtt'
-import { CommandError } from '../server-access.ts'
+import { CommandError } from '../command-error.ts'
 
 /** What a device that holds a `.pfx` knows of its service. */
 export interface SampleDeviceOptions {

@@ -1,0 +1,82 @@
+import type { Command } from 'commander'
+import pc from 'picocolors'
+import { startServer } from '@holdfast/server'
+import type { Config, RunningServer } from '@holdfast/server'
+import { print } from '../output.ts'
+import { showLive } from './live-view.ts'
+import { addServerOptions, configOf } from './options.ts'
+import type { ServerFlags } from './options.ts'
+import { accessFactsOf, managementUrlOf } from './server-facts.ts'
+import { writeHoldfastEnv } from './quickstart-env.ts'
+import { isToldAlready, tellStory } from './story.ts'
+import { Steps } from './steps.ts'
+
+interface StartFlags extends ServerFlags {
+  readonly quickstart: boolean
+  readonly quiet?: true
+}
+
+/** `holdfast start`: the server, and on an empty data folder the whole story from a CA to a message read back. */
+export function register(command: Command): void {
+  addServerOptions(command, { logLevel: 'warn' })
+    .option('--no-quickstart', 'start the server alone: make no CA, no enrollment and no sample device')
+    .option('--quiet', 'do not show what arrives')
+    .action(start)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  holdfast start
+  holdfast start --data /var/lib/holdfast --host hub.example.com --dps-host dps.example.com --no-quickstart
+  holdfast start --mqtt-port 18883 --https-port 18443 --amqp-port 15671
+
+The quickstart makes a CA whose key lies in the data folder: that is for development. For devices that others can
+open, start with --no-quickstart, keep your CA offline (holdfast pki) and register its certificate (holdfast ca).`,
+    )
+}
+
+async function start(flags: StartFlags): Promise<void> {
+  const started = performance.now()
+  const config = configOf(flags, { logLevel: 'warn' })
+  const steps = new Steps(process.stdout)
+  const stop = firstSignal()
+  const story = flags.quickstart && !isToldAlready(config.data) ? await tellStory(config, steps) : null
+  const server = story ?? (await startServer(config))
+  try {
+    writeHoldfastEnv(config.data, accessFactsOf(server))
+    announce(config, server, flags, performance.now() - started)
+    const view = flags.quiet ? null : await showLive(server, steps)
+    await Promise.race([stop, server.failed])
+    await view?.close()
+  } finally {
+    steps.say(pc.dim('stopping: finishing what is in flight …'))
+    await server.close()
+  }
+  steps.say('stopped. Everything that was acknowledged is on disk.')
+}
+
+function announce(config: Config, server: RunningServer, flags: StartFlags, took: number): void {
+  const { ports } = server
+  print('')
+  print(`${pc.bold('Holdfast is up')} after ${Math.round(took)} ms. Data in ${config.data}`)
+  print(
+    `  MQTT ${ports.mqtt}   HTTPS and WebSocket ${ports.https}   AMQP and Event Hubs ${ports.amqp}   id scope ${server.idScope}`,
+  )
+  print(`  management ${managementUrlOf(server)}   token in ${server.managementTokenFile}`)
+  if (flags.quickstart)
+    print(`  for SDK samples: source ${config.data}/quickstart.env   ${pc.dim('(development: it holds keys)')}`)
+  print(pc.dim(flags.quiet ? '  Ctrl-C stops' : '  What arrives is shown below; Ctrl-C stops'))
+  print('')
+}
+
+/** The first Ctrl-C drains and stops; a second one does not wait. */
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        resolve()
+        process.once(signal, () => process.exit(130))
+      })
+    }
+  })
+}

@@ -1,0 +1,178 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import pc from 'picocolors'
+import { startServer } from '@holdfast/server'
+import type { Config, RunningServer } from '@holdfast/server'
+import { putEnrollmentGroup } from '../enroll/enrollment-api.ts'
+import { caFiles } from '../pki/ca-folder.ts'
+import type { CaFolder } from '../pki/ca-folder.ts'
+import { makeVerificationCode, hubKey, provisioningKey, putAuthority, verifyAuthority } from '../resource-manager.ts'
+import { readEvents } from './live-view.ts'
+import { makeDevice, makeIntermediateCa, makeRootCa, provePossession, quickstartFolders } from './quickstart-ca.ts'
+import { writeQuickstartEnv } from './quickstart-env.ts'
+import { connectToHub, provision, sendMessage } from './sample-device.ts'
+import { accessFactsOf, accessTo } from './server-facts.ts'
+import type { Steps } from './steps.ts'
+
+const AUTHORITY = 'quickstart-root'
+const GROUP = 'quickstart'
+const DEVICE = 'sample-device-1'
+/** For development, like everything in the quickstart folder. */
+const PFX_PASSPHRASE = 'quickstart'
+const READ_BACK_TIMEOUT_MS = 15_000
+
+/** Written last, so that a story which broke off is told again from what is there. */
+function toldMarker(data: string): string {
+  return join(data, 'quickstart', 'told')
+}
+
+export function isToldAlready(data: string): boolean {
+  return existsSync(toldMarker(data))
+}
+
+/** From an empty folder to a message read back, on the real server. Returns the server, still running. */
+export async function tellStory(config: Config, steps: Steps): Promise<RunningServer> {
+  const folders = quickstartFolders(config.data)
+  demandEmpty(folders.root, config.data)
+  steps.say(`${pc.bold('Holdfast quickstart')}: from a certificate authority of your own to a message read back\n`)
+  const server = await steps.run(
+    'Server up: hub, provisioning service, events endpoint',
+    () => startServer(config),
+    describePorts,
+  )
+  try {
+    const root = await steps.run('Root CA made', () => makeRootCa(folders.root), describeCa)
+    const line = await steps.run(
+      'Intermediate CA made under it',
+      () => makeIntermediateCa(folders.intermediate, root),
+      describeCa,
+    )
+    await steps.run(
+      'Root CA registered',
+      () => registerRoot(server, root),
+      () => 'not trusted yet',
+    )
+    await steps.run(
+      'Possession of its key proven',
+      () => proveRoot(server, root),
+      (code) => `code ${code.slice(0, 8)}… signed`,
+    )
+    await steps.run(
+      `Enrollment group '${GROUP}' made`,
+      () => enrollGroup(server),
+      () => 'every device under the root',
+    )
+    const device = await steps.run(
+      'Device certificate made',
+      () => makeDevice(line, DEVICE, folders.devices, PFX_PASSPHRASE),
+      (files) => files.pfx,
+    )
+    await runDevice(server, device.pfx, steps)
+    await steps.run(
+      'Settings for SDK samples written',
+      () => writeSettings(config, server, folders.root),
+      (path) => path,
+    )
+    writeFileSync(toldMarker(config.data), `${new Date().toISOString()}\n`)
+    return server
+  } catch (error) {
+    await server.close()
+    throw error
+  }
+}
+
+async function runDevice(server: RunningServer, pfxFile: string, steps: Steps): Promise<void> {
+  const { ca = '' } = accessTo(server)
+  const options = { pfxFile, passphrase: PFX_PASSPHRASE, ca, host: 'localhost', port: server.ports.mqtt }
+  const assignment = await steps.run(
+    'Device provisioned itself by its chain',
+    () => provision(options, server.idScope, DEVICE),
+    ({ hub }) => `hub ${hub}`,
+  )
+  const client = await steps.run(
+    'Device connected with its .pfx',
+    () => connectToHub(options, assignment),
+    () => assignment.deviceId,
+  )
+  const arrived = Promise.withResolvers<string>()
+  const timeout = setTimeout(
+    () => arrived.reject(new Error('the message was not read back in time')),
+    READ_BACK_TIMEOUT_MS,
+  )
+  const reading = await readEvents(server, { kind: 'earliest' }, (event) => {
+    if (event.deviceId === DEVICE) arrived.resolve(event.body.toString('utf8'))
+  })
+  try {
+    const body = { temperature: 21.5, firmware: '1.0.0' }
+    await steps.run('First message acknowledged: it is on disk', () =>
+      sendMessage(client, DEVICE, body, { first: 'true' }),
+    )
+    await steps.run(
+      'The same message read from the events endpoint',
+      () => arrived.promise,
+      (text) => text,
+    )
+  } finally {
+    clearTimeout(timeout)
+    await Promise.all([reading.close(), client.endAsync()])
+  }
+}
+
+async function registerRoot(server: RunningServer, root: CaFolder): Promise<void> {
+  await putAuthority(accessTo(server), server.hub.name, AUTHORITY, root.issuer.certificate.der)
+}
+
+async function proveRoot(server: RunningServer, root: CaFolder): Promise<string> {
+  const access = accessTo(server)
+  const { etag, properties } = await makeVerificationCode(access, server.hub.name, AUTHORITY, '*')
+  const code = properties.verificationCode ?? ''
+  const proof = await provePossession(root, code)
+  await verifyAuthority(access, server.hub.name, AUTHORITY, etag, proof.der)
+  return code
+}
+
+async function enrollGroup(server: RunningServer): Promise<void> {
+  await putEnrollmentGroup(accessTo(server), GROUP, {
+    attestation: { type: 'x509', x509: { caReferences: { primary: AUTHORITY } } },
+  })
+}
+
+async function writeSettings(config: Config, server: RunningServer, rootFolder: string): Promise<string> {
+  const access = accessTo(server)
+  const [hub, events, provisioning] = await Promise.all([
+    hubKey(access, server.hub.name, 'iothubowner'),
+    hubKey(access, server.hub.name, 'service'),
+    provisioningKey(access, 'provisioningserviceowner'),
+  ])
+  const files = caFiles(rootFolder)
+  return writeQuickstartEnv({
+    data: config.data,
+    hubHost: server.hub.hosts[0] ?? 'localhost',
+    hubName: server.hub.name,
+    provisioningHost: config.provisioning.hosts[0] ?? 'localhost',
+    idScope: server.idScope,
+    amqpPort: server.ports.amqp,
+    hubKey: { name: hub.keyName, key: hub.primaryKey },
+    eventsKey: { name: events.keyName, key: events.primaryKey },
+    provisioningKey: { name: provisioning.keyName, key: provisioning.primaryKey },
+    caCertificate: files.certificate,
+    caKey: files.key,
+    access: accessFactsOf(server),
+  })
+}
+
+function describePorts({ ports }: RunningServer): string {
+  return `MQTT ${ports.mqtt}, HTTPS ${ports.https}, AMQP ${ports.amqp}`
+}
+
+function describeCa(ca: CaFolder): string {
+  return ca.path
+}
+
+/** A story that broke off left keys behind; they are never overwritten. */
+function demandEmpty(rootFolder: string, data: string): void {
+  if (!existsSync(rootFolder)) return
+  throw new Error(
+    `an earlier quickstart in '${data}' did not end. Remove that folder and start again, name another with --data, or start with --no-quickstart`,
+  )
+}

@@ -1,0 +1,329 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PathVerifier } from '@holdfast/pki'
+import { AmqpHead } from './amqp/head.ts'
+import { ConfigError } from './config.ts'
+import type { Config, HubConfig } from './config.ts'
+import type { HubError } from './errors.ts'
+import { serveHttp } from './http/api.ts'
+import { hasManagementToken, issueManagementToken } from './http/management/access.ts'
+import { ensurePolicies } from './hub/access-policies.ts'
+import { Door } from './hub/authenticate.ts'
+import { CertificateAuthorities } from './hub/certificate-authorities.ts'
+import { Consumers } from './hub/consumers.ts'
+import { Devices } from './hub/devices.ts'
+import { Hubs } from './hub/hubs.ts'
+import { Refusals } from './hub/refusals.ts'
+import { Sessions } from './hub/sessions.ts'
+import { Telemetry } from './hub/telemetry.ts'
+import { TrustAnchors } from './hub/trust-anchors.ts'
+import { openLocalBus } from './local/bus.ts'
+import { createLog } from './log.ts'
+import type { Log } from './log.ts'
+import { Metrics } from './metrics.ts'
+import { DEFAULT_HUB_POLICIES, DEFAULT_PROVISIONING_POLICIES } from './model/access-policy.ts'
+import { MqttHead } from './mqtt/head.ts'
+import { Listeners } from './net/listeners.ts'
+import type { ListenerPorts } from './net/listeners.ts'
+import { ServerIdentity } from './net/server-identity.ts'
+import type { Clock, Randomness } from './ports/clock.ts'
+import type { Registry } from './ports/registry.ts'
+import { AllocationWebhook } from './provisioning/allocation-webhook.ts'
+import { Enrollments } from './provisioning/enrollments.ts'
+import { loadIdScope } from './provisioning/id-scope.ts'
+import { Registrar } from './provisioning/register.ts'
+import { openSqliteStores } from './sqlite/open.ts'
+
+/** Names that every server certificate carries besides the configured ones. */
+const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'] as const
+/** How long what is in flight may take to finish when the server stops. */
+const GRACE_MS = 10_000
+const TRIM_INTERVAL_MS = 10 * 60 * 1000
+/** Verified CA keys and signatures kept for the next connect. */
+const VERIFIER_CACHE = 10_000
+const HOUR = 60 * 60 * 1000
+const MEGABYTE = 1024 * 1024
+
+export interface RunningServer {
+  readonly ports: {
+    readonly mqtt: number
+    readonly https: number
+    readonly amqp: number
+    readonly plainAmqp: number | null
+  }
+  /** The home hub. */
+  readonly hub: HubConfig
+  readonly idScope: string
+  /** PEM file of the root that signed the server certificate; null when the operator brought one. */
+  readonly rootFile: string | null
+  /** Mode 0600; holds the token of the management API. */
+  readonly managementTokenFile: string
+  /** Rejects when the server can acknowledge nothing any more; settles in no other way. */
+  readonly failed: Promise<never>
+  /** Stops accepting, finishes what is in flight, closes the stores. */
+  close(): Promise<void>
+}
+
+/** What a test may replace. */
+export interface Environment {
+  readonly clock?: Clock
+  readonly random?: Randomness
+  readonly log?: Log
+}
+
+/**
+ * Starts a server: the one place where its parts are made and joined.
+ * @throws ConfigError for settings that cannot stand, HubError when a port or the data folder cannot be had.
+ */
+export async function startServer(config: Config, environment: Environment = {}): Promise<RunningServer> {
+  const { clock = { now: () => Date.now() }, random = { bytes: (count) => randomBytes(count) } } = environment
+  const log = environment.log ?? createLog({ level: config.log.level })
+  const closers: (() => Promise<void> | void)[] = []
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).toReversed()) await closer()
+  }
+  try {
+    const running = await assemble(config, { clock, random, log }, (closer) => closers.push(closer))
+    return { ...running, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function assemble(
+  config: Config,
+  { clock, random, log }: Required<Environment>,
+  onClose: (closer: () => Promise<void> | void) => void,
+): Promise<Omit<RunningServer, 'close'>> {
+  const metrics = new Metrics()
+  const failure = Promise.withResolvers<never>()
+  // Whoever runs the server may look at it late or never.
+  failure.promise.catch(() => {})
+  const stores = await openSqliteStores({
+    folder: config.data,
+    refusalCapacity: config.limits.refusals,
+    clock,
+    onFailure: (error: HubError) => failure.reject(error),
+    onError: (error) => log.error({ err: error }, 'a store reported an error'),
+  })
+  onClose(() => stores.close())
+  const { registry, telemetryLog } = stores
+  const hubs = await openHubs(config, registry)
+  await makePolicies(config, registry, random)
+
+  const bus = openLocalBus({ onListenerError: (error) => log.error({ err: error }, 'a listener of the bus failed') })
+  onClose(() => bus.close())
+  const verifier = new PathVerifier({ cacheSize: VERIFIER_CACHE })
+  const refusals = new Refusals({ registry, bus, clock, random, metrics })
+  const anchors = new TrustAnchors({ registry, hubs, bus, clock })
+  onClose(() => anchors.close())
+  const door = new Door({
+    hubs,
+    registry,
+    anchors,
+    verifier,
+    refusals,
+    clock,
+    provisioningHosts: config.provisioning.hosts,
+  })
+  const sessions = new Sessions({ registry, bus, clock, log, metrics })
+  onClose(() => sessions.close())
+  const devices = new Devices({ registry, bus, clock, random })
+  const telemetry = new Telemetry({ hubs, log: telemetryLog, metrics })
+  const consumers = new Consumers({ hubs, registry, log: telemetryLog, clock })
+  const authorities = new CertificateAuthorities({
+    registry,
+    bus,
+    clock,
+    random,
+    refusals,
+    limit: config.limits.authorities,
+    codeLifetimeMs: config.limits.verificationCodeMinutes * 60_000,
+  })
+
+  const idScope = await loadIdScope(registry.settings, random)
+  const linkedHubs = config.hubs.map(({ name, hosts, weight, latency }) => ({
+    hub: name,
+    host: hosts[0] ?? name,
+    weight,
+    latency,
+  }))
+  const enrollments = new Enrollments({ registry, bus, clock, random })
+  const registrar = new Registrar({
+    scope: idScope,
+    hubs,
+    linkedHubs,
+    registry,
+    anchors,
+    verifier,
+    refusals,
+    webhook: new AllocationWebhook(),
+    bus,
+    clock,
+    random,
+    log,
+    metrics,
+  })
+  onClose(() => registrar.close())
+
+  const identity = await ServerIdentity.open({
+    folder: join(config.data, 'tls'),
+    names: serverNames(config),
+    files: config.tls,
+    clock,
+    random: (count) => random.bytes(count),
+    log,
+  })
+  onClose(() => identity.close())
+  let ports: ListenerPorts = { mqtts: null, https: null, amqps: null, amqp: null }
+  const mqtt = new MqttHead(
+    { door, devices, hubs, telemetry, sessions, refusals, registrar, clock, random, log },
+    { connectSeconds: config.limits.handshakeSeconds },
+  )
+  const containerId = `holdfast-${Buffer.from(random.bytes(8)).toString('hex')}`
+  const amqp = new AmqpHead({
+    door,
+    hubs,
+    consumers,
+    registrar,
+    refusals,
+    clock,
+    log,
+    metrics,
+    containerId,
+    port: config.listen.amqp,
+  })
+  const listeners = new Listeners({
+    host: listenAddress(config),
+    ports: {
+      mqtts: config.listen.mqtt,
+      https: config.listen.https,
+      amqps: config.listen.amqp,
+      amqp: config.listen.plainAmqp,
+    },
+    material: identity.material,
+    limits: config.limits,
+    heads: { mqtt, amqp },
+    metrics,
+    onRefusal: (note) => refusals.record(note),
+  })
+  identity.onChange((material) => listeners.present(material))
+
+  let accepting = true
+  const http = await serveHttp(listeners.https, {
+    door,
+    hubs,
+    devices,
+    sessions,
+    telemetry,
+    consumers,
+    authorities,
+    refusals,
+    enrollments,
+    registrar,
+    policies: registry.policies,
+    settings: registry.settings,
+    service: { idScope, host: config.provisioning.hosts[0] ?? 'localhost', linkedHubs },
+    ports: () => ports,
+    accepting: () => accepting,
+    retentionHours: config.retention.hours,
+    clock,
+    random,
+    log,
+    metrics,
+  })
+  const managementTokenFile = await keepManagementToken(config.data, registry, random)
+  onClose(keepTrimmed(config, telemetryLog, clock, log))
+  ports = await listeners.start()
+  onClose(async () => {
+    accepting = false
+    await Promise.all([http.close(), mqtt.close(GRACE_MS), amqp.close(GRACE_MS), listeners.close(GRACE_MS)])
+  })
+  log.info({ ports }, 'listening')
+  return {
+    ports: { mqtt: ports.mqtts ?? 0, https: ports.https ?? 0, amqp: ports.amqps ?? 0, plainAmqp: ports.amqp },
+    hub: homeHub(config),
+    idScope,
+    rootFile: identity.rootFile,
+    managementTokenFile,
+    failed: failure.promise,
+  }
+}
+
+function homeHub(config: Config): HubConfig {
+  const [home] = config.hubs
+  if (!home) throw new ConfigError(['hubs: at least one hub is needed'])
+  return home
+}
+
+/** The partition count of a hub is written down at its first start: events are spread by it. */
+async function openHubs(config: Config, registry: Registry): Promise<Hubs> {
+  for (const { name, partitions } of config.hubs) {
+    const key = `hub.${name}.partitions`
+    const known = await registry.settings.get(key)
+    if (known === null) await registry.settings.put(key, String(partitions))
+    else if (known !== String(partitions)) {
+      throw new ConfigError([
+        `hubs: '${name}' holds events in ${known} partitions, and the number cannot be changed to ${partitions}`,
+      ])
+    }
+  }
+  return new Hubs(config.hubs)
+}
+
+async function makePolicies(config: Config, registry: Registry, random: Randomness): Promise<void> {
+  for (const { name } of config.hubs)
+    await ensurePolicies(registry, { kind: 'hub', hub: name }, DEFAULT_HUB_POLICIES, random)
+  await ensurePolicies(registry, { kind: 'provisioning' }, DEFAULT_PROVISIONING_POLICIES, random)
+}
+
+function serverNames(config: Config): readonly [string, ...string[]] {
+  const configured = [...config.hubs.flatMap((hub) => hub.hosts), ...config.provisioning.hosts]
+  const [first = 'localhost', ...others] = new Set([...configured.map((name) => name.toLowerCase()), ...LOOPBACK_NAMES])
+  return [first, ...others]
+}
+
+/** Nobody else can verify a server that only answers to localhost, so nobody else may reach it. */
+function listenAddress(config: Config): string {
+  if (config.listen.address !== null) return config.listen.address
+  const names = [...config.hubs.flatMap((hub) => hub.hosts), ...config.provisioning.hosts]
+  return names.every((name) => name === 'localhost') ? 'localhost' : '::'
+}
+
+/** Made at the first start; a lost file is replaced by a new token, which makes the old one worthless. */
+async function keepManagementToken(folder: string, registry: Registry, random: Randomness): Promise<string> {
+  const file = join(folder, 'management.token')
+  if (existsSync(file) && (await hasManagementToken(registry.settings))) return file
+  const token = await issueManagementToken(registry.settings, random)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  writeFileSync(file, `${token}\n`, { mode: 0o600, flush: true })
+  return file
+}
+
+/** Applies the retention now and then; returns the way to stop. */
+function keepTrimmed(
+  config: Config,
+  log: { trim(limits: { before: number; maxBytes: number }): Promise<unknown> },
+  clock: Clock,
+  logger: Log,
+): () => Promise<void> {
+  let running: Promise<unknown> = Promise.resolve()
+  const trim = (): void => {
+    const limits = {
+      before: clock.now() - config.retention.hours * HOUR,
+      maxBytes: config.retention.megabytes * MEGABYTE,
+    }
+    running = log
+      .trim(limits)
+      .catch((error: unknown) => logger.error({ err: error }, 'old events could not be dropped'))
+  }
+  trim()
+  const timer = setInterval(trim, TRIM_INTERVAL_MS)
+  timer.unref()
+  return async () => {
+    clearInterval(timer)
+    await running
+  }
+}

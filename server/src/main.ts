@@ -1,0 +1,6 @@
+export { startServer } from './app.ts'
+export type { RunningServer } from './app.ts'
+export { ConfigError, ConfigFile, readConfig, readConfigFile } from './config.ts'
+export type { Config, HubConfig } from './config.ts'
+export { HUB_ERROR_CODES, HubError } from './errors.ts'
+export type { HubErrorCode } from './errors.ts'
