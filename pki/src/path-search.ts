@@ -44,13 +44,12 @@ export class PathSearch {
   }
 
   run(): FoundPath | TrustError {
-    const { leaf } = this.#request
+    const { leaf, anchors } = this.#request
     // What is wrong with the leaf itself no path can mend.
     const finding = certificateFinding(leaf, { ...this.#expected, role: 'leaf' })
-    if (finding !== undefined) return refusal(finding, leaf, 0)
-    const found = this.#extend([leaf])
+    const found = finding === undefined ? this.#extend([leaf]) : this.#note(refusal(finding, leaf, 0))
     if (found !== undefined) return found
-    if (this.#request.anchors.find(leaf) !== undefined) return anchorAsLeaf(leaf)
+    if (anchors.find(leaf) !== undefined) return anchorAsLeaf(leaf)
     return this.#refusal ?? issuerMissing([leaf])
   }
 
