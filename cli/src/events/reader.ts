@@ -29,6 +29,9 @@ export interface ReadOptions {
 
 /** Unread events per partition that the server may send ahead. */
 const CREDIT = 500
+/** The filter that the Event Hubs clients attach with, and its descriptor. */
+const SELECTOR = 'apache.org:selector-filter:string'
+const SELECTOR_CODE = 0x468c00000004
 const OPEN_TIMEOUT_MS = 20_000
 const TOKEN_LIFETIME_S = 3600
 const TOKEN_RENEWAL_MS = 45 * 60 * 1000
@@ -189,7 +192,7 @@ async function listPartitions(connection: Connection, entity: string): Promise<r
 async function attach(connection: Connection, partition: string, options: ReadOptions): Promise<void> {
   const address = `${options.address.entity}/ConsumerGroups/${options.group}/Partitions/${partition}`
   const receiver = connection.open_receiver({
-    source: { address, filter: rhea.filter.selector(selector(options.from)) },
+    source: { address, filter: { [SELECTOR]: rhea.types.wrap_described(selector(options.from), SELECTOR_CODE) } },
     credit_window: 0,
     autoaccept: true,
   })
