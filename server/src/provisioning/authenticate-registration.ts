@@ -1,5 +1,5 @@
 import { VerifiedPath } from '@holdfast/pki'
-import type { AnchorSet, Certificate, PathVerifier, TrustError } from '@holdfast/pki'
+import type { AnchorSet, Certificate, PathVerifier, TrustError, TrustRule } from '@holdfast/pki'
 import { parseChain, pathFinding } from '../hub/certificate-judgement.ts'
 import type { ParsedChain } from '../hub/certificate-judgement.ts'
 import type { Finding } from '../hub/finding.ts'
@@ -29,6 +29,9 @@ import {
 
 /** For so long a proof stands without a look at the groups and CAs around it. */
 const FRESH_MS = 5_000
+
+/** Path rules by which the chain reached no anchor at all: then the registers of CAs may know why. */
+const NO_ANCHOR: ReadonlySet<TrustRule> = new Set(['issuer-not-found', 'untrusted-root', 'anchor-key-mismatch'])
 
 /** What a device says of itself, over whichever protocol. */
 export interface RegistrationClaim {
@@ -265,7 +268,8 @@ export class RegistrationDoor {
     const hub = this.#hubs.home.name
     const path = this.#verify(chain, await this.#anchors.forHub(hub), null)
     if (path instanceof VerifiedPath) return path
-    return (await this.#anchors.explain(hub, chain)) ?? pathFinding(path)
+    const known = NO_ANCHOR.has(path.rule) ? await this.#anchors.explain(hub, chain) : null
+    return known ?? pathFinding(path)
   }
 
   #verify(
