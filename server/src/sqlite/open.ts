@@ -4,7 +4,6 @@ import type { Clock } from '../ports/clock.ts'
 import type { Registry } from '../ports/registry.ts'
 import type { TelemetryLog } from '../ports/telemetry-log.ts'
 import { lockFolder } from './folder.ts'
-import type { FolderLock } from './folder.ts'
 import { openRegistry } from './registry.ts'
 import { DEFAULT_LOG_SETTINGS, openTelemetryLog } from './telemetry-log.ts'
 import type { TelemetryLogSettings } from './telemetry-log.ts'
@@ -38,17 +37,23 @@ export interface SqliteStores {
  */
 export async function openSqliteStores(options: SqliteOptions): Promise<SqliteStores> {
   const lock = lockFolder(options.folder)
-  const opened: { close(): Promise<void> }[] = []
-  try {
-    const registry = await openRegistry(registryOptions(options))
-    opened.push(registry)
-    const telemetryLog = await openTelemetryLog(logOptions(options))
-    opened.push(telemetryLog)
-    return { registry, telemetryLog, close: () => closeAll(opened, lock) }
-  } catch (error) {
-    await closeAll(opened, lock)
-    throw error
+  const [registry, telemetryLog] = await Promise.allSettled([
+    openRegistry(registryOptions(options)),
+    openTelemetryLog(logOptions(options)),
+  ])
+  const opened = [registry, telemetryLog].flatMap((store) => (store.status === 'fulfilled' ? [store.value] : []))
+  const close = async (): Promise<void> => {
+    try {
+      await Promise.all(opened.map((store) => store.close()))
+    } finally {
+      lock.release()
+    }
   }
+  if (registry.status === 'fulfilled' && telemetryLog.status === 'fulfilled') {
+    return { registry: registry.value, telemetryLog: telemetryLog.value, close }
+  }
+  await close()
+  throw registry.status === 'rejected' ? registry.reason : (telemetryLog as PromiseRejectedResult).reason
 }
 
 function registryOptions(options: SqliteOptions): Parameters<typeof openRegistry>[0] {
@@ -71,14 +76,6 @@ function reports({ onFailure = warn, onError = warn }: SqliteOptions): {
   onError: (error: unknown) => void
 } {
   return { onFailure, onError }
-}
-
-async function closeAll(opened: readonly { close(): Promise<void> }[], lock: FolderLock): Promise<void> {
-  try {
-    await Promise.all(opened.map((store) => store.close()))
-  } finally {
-    lock.release()
-  }
 }
 
 function warn(error: unknown): void {
