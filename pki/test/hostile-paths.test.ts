@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { explicit, implicit, integer, nullValue, oid, sequence, bitString } from '../src/der-writer.ts'
+import type { PathRequest, TrustError } from '../src/index.ts'
+import {
+  AnchorSet,
+  ExtensionOid,
+  generateKey,
+  isTrustError,
+  ParseError,
+  parseCertificate,
+  PathVerifier,
+  VerifiedPath,
+} from '../src/index.ts'
+import type { Entity } from './forge.ts'
+import { basicConstraints, caExtensions, extension, forge, forgeCa, leafExtensions, NOW } from './forge.ts'
+
+/** Chains that are made to cost their judge more than their maker. All are refused, within the budget and within a time. */
+
+/** Far above what any of them takes (a few ms), far below what the libraries take that these chains bring to their knees. */
+const TIME_LIMIT_MS = 2_000
+
+function judge(
+  leaf: Entity,
+  sent: readonly Entity[],
+  anchors: readonly Entity[],
+  given: Partial<PathRequest> = {},
+): VerifiedPath | TrustError {
+  const start = performance.now()
+  const result = new PathVerifier({ cacheSize: 100 }).verify({
+    leaf: leaf.certificate,
+    intermediates: sent.map((entity) => entity.certificate),
+    anchors: new AnchorSet(anchors.map((entity) => entity.certificate)),
+    now: NOW,
+    profile: 'compatible',
+    purpose: 'clientAuth',
+    ...given,
+  })
+  const took = performance.now() - start
+  assert.ok(took < TIME_LIMIT_MS, `took ${took} ms`)
+  return result
+}
+
+function ruleOf(result: VerifiedPath | TrustError): string {
+  return isTrustError(result) ? result.rule : 'accepted'
+}
+
+const root = forgeCa('Root')
+
+const policy = (i: number): Uint8Array => oid(`1.2.3.${i}`)
+
+function rsa(modulus: Uint8Array, exponent: Uint8Array): Uint8Array {
+  const algorithm = sequence(oid('1.2.840.113549.1.1.1'), nullValue())
+  return sequence(algorithm, bitString(sequence(integer(modulus), integer(exponent))))
+}
+
+describe('loops', () => {
+  test('two CAs that certify each other', () => {
+    const a = forgeCa('A')
+    const b = forgeCa('B')
+    const ab = forgeCa('A', { key: a.key, issuer: b })
+    const ba = forgeCa('B', { key: b.key, issuer: a })
+    const leaf = forge({ subject: 'd', issuer: a })
+    assert.equal(ruleOf(judge(leaf, [ab, ba, a, b], [root])), 'untrusted-root')
+    assert.equal(ruleOf(judge(leaf, [ab, ba], [root])), 'issuer-not-found')
+    assert.equal(ruleOf(judge(leaf, [ab, ba], [b])), 'accepted')
+  })
+
+  test('a dense mesh of cross-certified CAs', () => {
+    const cas = Array.from({ length: 3 }, (_, i) => forgeCa(`Mesh ${i}`))
+    const mesh = cas.flatMap((issuer) => cas.map((ca, i) => forgeCa(`Mesh ${i}`, { key: ca.key, issuer })))
+    const [issuer] = cas
+    assert.ok(issuer)
+    const leaf = forge({ subject: 'd', issuer })
+    assert.notEqual(ruleOf(judge(leaf, mesh, [root])), 'accepted')
+    assert.equal(ruleOf(judge(leaf, [...mesh, ...cas], [root])), 'budget-exceeded')
+  })
+
+  test('many CAs of one name and different keys, which each could have signed each', () => {
+    const twins = Array.from({ length: 9 }, () => forgeCa('Root'))
+    const leaf = forge({ subject: 'd', issuer: forgeCa('Root') })
+    const rule = ruleOf(judge(leaf, twins, [root]))
+    assert.ok(['anchor-key-mismatch', 'budget-exceeded'].includes(rule), rule)
+  })
+
+  test('the same with the true issuer hidden among them, which is found', () => {
+    const issuer = forgeCa('Root', { issuer: root })
+    const twins = Array.from({ length: 8 }, () => forgeCa('Root', { issuer: root }))
+    const rule = ruleOf(judge(forge({ subject: 'd', issuer }), [...twins, issuer], [root]))
+    assert.ok(['accepted', 'budget-exceeded'].includes(rule), rule)
+  })
+})
+
+describe('size', () => {
+  test('more certificates than a chain may hold', () => {
+    const many = Array.from({ length: 10 }, (_, i) => forgeCa(`CA ${i}`, { issuer: root }))
+    assert.equal(ruleOf(judge(forge({ subject: 'd', issuer: root }), many, [root])), 'budget-exceeded')
+  })
+
+  test('a chain longer than a path may be', () => {
+    let top = root
+    const chain = Array.from({ length: 9 }, (_, i) => (top = forgeCa(`Level ${i}`, { issuer: top })))
+    const error = judge(forge({ subject: 'd', issuer: top }), chain, [root])
+    assert.equal(ruleOf(error), 'budget-exceeded')
+    assert.ok(isTrustError(error) && error.evidence?.['item'] === 'pathLength')
+    assert.equal(
+      ruleOf(judge(forge({ subject: 'd', issuer: chain[7] ?? root }), chain.slice(0, 8), [root])),
+      'accepted',
+    )
+  })
+
+  test('a certificate of more than 64 kB is not even read', () => {
+    assert.throws(() => parseCertificate(new Uint8Array(65_537).fill(0x30)), ParseError)
+  })
+
+  test('thousands of names against a thousand constraints', () => {
+    const permitted = Array.from({ length: 1_000 }, (_, i) => sequence(implicit(2, Buffer.from(`c${i}.example`))))
+    const constraints = extension(ExtensionOid.nameConstraints, sequence(explicit(0, ...permitted)), true)
+    const constrained = forgeCa('Constrained', { issuer: root, extensions: [...caExtensions(), constraints] })
+    const names = Array.from({ length: 2_000 }, (_, i) => implicit(2, Buffer.from(`n${i}.c999.example`)))
+    const alternative = extension(ExtensionOid.subjectAltName, sequence(...names))
+    const leaf = forge({ subject: 'd', issuer: constrained, extensions: [...leafExtensions(), alternative] })
+    const error = judge(leaf, [constrained], [root])
+    assert.equal(ruleOf(error), 'budget-exceeded')
+    assert.ok(isTrustError(error) && error.evidence?.['item'] === 'nameComparisons')
+  })
+
+  test('thousands of policies mapped onto each other (CVE-2023-0464)', () => {
+    const policies = extension(
+      ExtensionOid.certificatePolicies,
+      sequence(...Array.from({ length: 100 }, (_, i) => sequence(policy(i)))),
+    )
+    const mapping = extension(
+      ExtensionOid.policyMappings,
+      sequence(...Array.from({ length: 100 }, (_, i) => sequence(policy(i % 2), policy(i)))),
+    )
+    let top = root
+    const chain = Array.from({ length: 8 }, (_, i) => {
+      top = forgeCa(`P${i}`, { issuer: top, extensions: [...caExtensions(), policies, mapping] })
+      return top
+    })
+    const leaf = forge({ subject: 'd', issuer: top, extensions: [...leafExtensions(), policies] })
+    assert.equal(ruleOf(judge(leaf, chain, [root], { policies: { requireExplicit: true } })), 'accepted')
+  })
+
+  test('an RSA key of 16,384 bits or with a huge exponent is refused without being used', () => {
+    const huge = rsa(Buffer.alloc(2048, 0xff), Buffer.from([1, 0, 1]))
+    const slow = rsa(Buffer.alloc(256, 0xff), Buffer.alloc(256, 0xff))
+    const tiny = rsa(Buffer.alloc(128, 0xff), Buffer.from([1, 0, 1]))
+    for (const [spki, rule] of [
+      [huge, 'unsupported-algorithm'],
+      [slow, 'weak-key'],
+      [tiny, 'weak-key'],
+    ] as const) {
+      assert.equal(ruleOf(judge(forge({ subject: 'd', issuer: root, spki }), [], [root])), rule)
+      const ca = forgeCa('Huge', { issuer: root, spki })
+      assert.equal(ruleOf(judge(forge({ subject: 'd', issuer: ca }), [ca], [root])), rule)
+    }
+  })
+
+  test('a key that is no point on its curve verifies nothing', () => {
+    const spki = Buffer.from(forge({}).certificate.spki)
+    spki.fill(0xab, spki.length - 64)
+    const ca = forgeCa('Off the curve', { issuer: root, spki })
+    assert.equal(ruleOf(judge(forge({ subject: 'd', issuer: ca }), [ca], [root])), 'signature-invalid')
+  })
+})
+
+describe('many hostile chains', () => {
+  test('leave no trace: what strangers send is not remembered', () => {
+    const verifier = new PathVerifier({ cacheSize: 4 })
+    const anchors = new AnchorSet([root.certificate])
+    const line = forgeCa('Line', { issuer: root })
+    const leaf = forge({ subject: 'd', issuer: line })
+    const request = { anchors, now: NOW, profile: 'compatible', purpose: 'clientAuth' } as const
+    const good = { ...request, leaf: leaf.certificate, intermediates: [line.certificate] }
+    assert.ok(verifier.verify(good) instanceof VerifiedPath)
+    for (let i = 0; i < 50; i++) {
+      const fake = forgeCa('Line', { issuerName: root.name, extensions: [basicConstraints(true)] })
+      const bad = forge({ subject: 'd', issuer: fake, key: generateKey('p256') })
+      assert.ok(isTrustError(verifier.verify({ ...request, leaf: bad.certificate, intermediates: [fake.certificate] })))
+    }
+    assert.ok(verifier.signatures.isKnown(line.certificate, root.certificate))
+  })
+})
