@@ -104,10 +104,7 @@ export class Connection implements Line {
   during(work: Promise<void>): void {
     this.#requests += 1
     work.then(
-      () => {
-        this.#requests -= 1
-        this.#readOn()
-      },
+      () => this.#answered(),
       (error: unknown) => this.#fail(error),
     )
   }
@@ -270,6 +267,11 @@ export class Connection implements Line {
     if (packetId !== 0) this.#outbox.puback(packetId)
     if (this.#state === 'draining' && this.#acks.isEmpty) this.#finish()
     else if (this.#paused) this.#readOn()
+  }
+
+  #answered(): void {
+    this.#requests -= 1
+    this.#readOn()
   }
 
   /** MQTT 3.1.1 has no error after CONNACK but the end of the connection. */

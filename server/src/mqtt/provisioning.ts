@@ -74,10 +74,7 @@ export class ProvisioningConversation implements Conversation {
   }
 
   async #perform(request: ProvisioningRequest, body: Buffer): Promise<RegistrationResult> {
-    const { registrar, clock } = this.#parts
-    if (clock.now() > this.#registration.expiresAt) {
-      throw new HubError('credential-expired', 'The credential that this connection rests on has expired.')
-    }
+    const { registrar } = this.#parts
     if (request.kind === 'status') return registrar.status(this.#registration, request.operationId)
     return registrar.register(this.#registration, readBody(body, this.#registrationId), { force: false })
   }
