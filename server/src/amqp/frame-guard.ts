@@ -28,6 +28,7 @@ export interface AmqpLimits {
 }
 
 interface Link {
+  readonly name: string
   readonly peerSends: boolean
   /** Fragments of a delivery that is not complete yet; together at most `messageBytes`. */
   fragments: Buffer[]
@@ -123,12 +124,16 @@ export class FrameGuard {
     this.#channels.set(channel, new Map())
   }
 
-  #attach({ numbers, booleans }: Performative, links: Map<number, Link>): void {
+  #attach({ numbers, booleans, texts }: Performative, links: Map<number, Link>): void {
     const handle = numbers['handle'] ?? 0
     if (handle >= this.#limits.links || this.#links >= this.#limits.links)
       throw new AmqpViolation('amqp:resource-limit-exceeded', `at most ${this.#limits.links} links per connection`)
     if (links.has(handle)) throw new AmqpViolation('amqp:session:handle-in-use', 'attach with a handle in use')
-    links.set(handle, { peerSends: booleans['role'] === false, fragments: [], bytes: 0, format: 0 })
+    const name = texts['name'] ?? ''
+    // The engine finds links by name alone, in a plain object: AMQP lets the two directions share one, no client does.
+    if (name in Object.prototype || links.values().some((link) => link.name === name))
+      throw new AmqpViolation('amqp:not-allowed', 'attach with a link name in use')
+    links.set(handle, { name, peerSends: booleans['role'] === false, fragments: [], bytes: 0, format: 0 })
     this.#links++
   }
 
