@@ -123,25 +123,27 @@ function parseWill(flags: number, fields: Fields): Will {
 function parseSubscribe(fields: Fields): SubscribePacket {
   const packetId = fields.packetId()
   const subscriptions: { filter: string; qos: QoS }[] = []
-  do {
+  if (fields.done) throw new MqttViolation('MQTT-3.8.3-3', 'SUBSCRIBE holds no filter')
+  while (!fields.done) {
     const filter = fields.text()
     assertTopicFilter(filter)
     const qos = fields.byte()
     if (qos > 2) throw new MqttViolation('MQTT-3.8.3-4', 'A requested QoS is not 0, 1 or 2')
     subscriptions.push({ filter, qos: qos as QoS })
     assertFilterCount(subscriptions.length)
-  } while (!fields.done)
+  }
   return { type: 'subscribe', packetId, subscriptions }
 }
 
 function parseFilters(fields: Fields): readonly string[] {
   const filters: string[] = []
-  do {
+  if (fields.done) throw new MqttViolation('MQTT-3.10.3-2', 'UNSUBSCRIBE holds no filter')
+  while (!fields.done) {
     const filter = fields.text()
     assertTopicFilter(filter)
     filters.push(filter)
     assertFilterCount(filters.length)
-  } while (!fields.done)
+  }
   return filters
 }
 
