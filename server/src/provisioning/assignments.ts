@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { sameBytes } from '@holdfast/pki'
 import { HubError } from '../errors.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Device, DeviceProvenance } from '../model/device.ts'
@@ -205,6 +206,16 @@ function deviceIdOf({ enrollment, presentedId }: AuthenticatedRegistration, assi
 }
 
 function tellsTheSame(previous: Registration, next: Registration): boolean {
-  const { operationId, etag, updated } = previous
-  return isDeepStrictEqual(previous, { ...next, operationId, etag, updated })
+  const { operationId, etag, updated, attestation } = previous
+  const same = { ...next, operationId, etag, updated, attestation }
+  return isDeepStrictEqual(previous, same) && sameProof(attestation, next.attestation)
 }
+
+/** By bytes: an adapter may hand them out as another kind of array. */
+function sameProof(one: Registration['attestation'], other: Registration['attestation']): boolean {
+  if (one.type === 'symmetricKey' || other.type === 'symmetricKey') return one.type === other.type
+  const [signer, otherSigner] = [one.signer ?? NO_BYTES, other.signer ?? NO_BYTES]
+  return sameBytes(one.leaf, other.leaf) && sameBytes(signer, otherSigner)
+}
+
+const NO_BYTES = new Uint8Array()

@@ -103,11 +103,11 @@ export class Enrollments {
     return this.#write(this.#groups, draft, intentOf(expected))
   }
 
-  getIndividual(id: string): Promise<IndividualEnrollment> {
+  async getIndividual(id: string): Promise<IndividualEnrollment> {
     return found(this.#individuals, parseRegistrationId(id))
   }
 
-  getGroup(id: string): Promise<EnrollmentGroup> {
+  async getGroup(id: string): Promise<EnrollmentGroup> {
     return found(this.#groups, parseEnrollmentGroupId(id))
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { LinkedHub } from '../../src/model/enrollment.ts'
 import { parseHubName, parseRegistrationId } from '../../src/model/ids.ts'
 import { allocate, eligibleHubs } from '../../src/provisioning/allocation.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { Device } from '../../src/model/device.ts'
 import type { Enrollment } from '../../src/model/enrollment.ts'
 import { parseDeviceId, parseEnrollmentGroupId, parseHubName, parseRegistrationId } from '../../src/model/ids.ts'
@@ -193,7 +193,6 @@ const anyStanding = fc
       fc.constant({ kind: 'failed', message: 'none' } as const),
     ),
     assigned: fc.option(hub),
-    there: fc.boolean(),
     east: fc.option(device),
     west: fc.option(device),
   })
