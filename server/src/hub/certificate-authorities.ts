@@ -72,8 +72,7 @@ export class CertificateAuthorities {
       return this.#create(hub, authorityName, certificate, vouched ?? { kind: 'unverified' })
     }
     if (current === undefined || !etagMatches(options.expected, current.etag)) throw stale(name)
-    const { der: bytes, sha256 } = certificate
-    return this.#replace(current, { certificate: bytes, sha256, state: vouched ?? keptProof(current, certificate) })
+    return this.#replace(current, { ...identityOf(certificate), state: vouched ?? keptProof(current, certificate) })
   }
 
   /** Rejects with `certificate-not-found`. */
@@ -161,9 +160,8 @@ export class CertificateAuthorities {
     state: AuthorityState,
   ): Promise<CertificateAuthority> {
     const now = this.#parts.clock.now()
-    const { der, sha256 } = certificate
     const etag = firstEtag(this.#parts.random)
-    const authority = { hub, name, certificate: der, sha256, etag, created: now, updated: now, state }
+    const authority = { hub, name, ...identityOf(certificate), etag, created: now, updated: now, state }
     if ((await this.#parts.registry.authorities.create(authority)) === 'exists') throw taken(name)
     this.#tell(hub)
     return authority
@@ -202,6 +200,10 @@ export class CertificateAuthorities {
     const draft = { ...from, area: 'certificate-authority', hub, identity: name, rule, message, ...details } as const
     return this.#parts.refusals.refuse({ ...draft, chain: summarizeChain(chain) }, code)
   }
+}
+
+function identityOf({ der, sha256 }: Certificate): Pick<CertificateAuthority, 'certificate' | 'sha256'> {
+  return { certificate: new Uint8Array(der), sha256 }
 }
 
 function judgePossession({ certificate, state }: CertificateAuthority, sent: Uint8Array, now: number): Finding | null {

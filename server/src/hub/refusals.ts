@@ -67,7 +67,7 @@ export class Refusals {
     const now = this.#clock.now()
     const key = repeatKey(draft)
     const earlier = this.#recent.get(key)
-    if (earlier !== undefined && now - earlier.time < REPEAT_MS) return earlier
+    if (earlier !== undefined && Math.abs(now - earlier.time) < REPEAT_MS) return earlier
     const trackingId = Buffer.from(this.#random.bytes(16)).toString('hex')
     const refusal = bounded(draft, trackingId, now)
     this.#remember(key, refusal)
@@ -149,8 +149,12 @@ function bounded(draft: RefusalDraft, trackingId: string, time: number): Refusal
   }
 }
 
-function repeatKey({ area, hub, peer, identity, rule, chain }: RefusalDraft): string {
-  return JSON.stringify([area, hub, peer.address, identity.slice(0, MAX_NAME), rule, chain?.[0]?.sha256])
+function repeatKey({ area, hub, peer, identity, rule, message, chain }: RefusalDraft): string {
+  return JSON.stringify([area, hub, peer.address, cut(identity), rule, cut(message), chain?.[0]?.sha256])
+}
+
+function cut(text: string): string {
+  return text.slice(0, MAX_NAME)
 }
 
 function publicMessage({ area, message, remedy, trackingId }: Refusal): string {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import type { AuthenticationSpec, DeviceSpec } from '../../src/hub/devices.ts'
+import type { AuthenticationSpec, BulkOperation, DeviceSpec } from '../../src/hub/devices.ts'
 import { parseDeviceId } from '../../src/model/ids.ts'
 import type { Hint } from '../../src/ports/bus.ts'
 import { FACTORY, LAB, openWorkbench } from './workbench.ts'
@@ -111,13 +111,6 @@ suite('device identities', () => {
   })
 
   test('are refused with what no device can be', async () => {
-    const symmetricKey = (primaryKey: string, secondaryKey: string) => ({
-      authentication: { symmetricKey: { primaryKey, secondaryKey } },
-    })
-    const thumbprints = (primaryThumbprint: string, secondaryThumbprint: string) => ({
-      authentication: { x509Thumbprint: { primaryThumbprint, secondaryThumbprint } },
-    })
-    const bytes = (count: number) => Buffer.alloc(count, 1).toString('base64')
     const bad: Partial<DeviceSpec>[] = [
       { deviceId: '' },
       { deviceId: 'a b' },
@@ -148,12 +141,6 @@ suite('device identities', () => {
   })
 
   test('are changed in bulk, each on its own merits, with modes in any case', async () => {
-    const operation = (mode: string, deviceId: string, more: object = {}) => ({
-      mode,
-      expected: null,
-      spec: { deviceId },
-      ...more,
-    })
     const made = await bench.devices.bulk(LAB, [
       operation('create', 'b1'),
       operation('Create', 'b2'),
@@ -206,3 +193,19 @@ suite('device identities', () => {
     assert.deepEqual(await bench.devices.statistics(LAB), { total: 4, enabled: 3, disabled: 1 })
   })
 })
+
+function symmetricKey(primaryKey: string, secondaryKey: string): Partial<DeviceSpec> {
+  return { authentication: { symmetricKey: { primaryKey, secondaryKey } } }
+}
+
+function thumbprints(primaryThumbprint: string, secondaryThumbprint: string): Partial<DeviceSpec> {
+  return { authentication: { x509Thumbprint: { primaryThumbprint, secondaryThumbprint } } }
+}
+
+function bytes(count: number): string {
+  return Buffer.alloc(count, 1).toString('base64')
+}
+
+function operation(mode: string, deviceId: string, more: Partial<BulkOperation> = {}): BulkOperation {
+  return { mode, expected: null, spec: { deviceId }, ...more }
+}

@@ -139,6 +139,8 @@ suite('a service', () => {
   const token = async (name: string, more: Partial<TokenFields> = {}) =>
     sasToken({ sr: HOST, key: (await keyOf(name)).primaryKey, se: now / 1000 + 60, skn: name, ...more })
 
+  const enter = (text: string | null, host = HOST) => bench.door.service(host, text, 'RegistryRead', https)
+
   test('may do what its policy says, and nothing else', async () => {
     const allowed: Record<string, HubRight[]> = {
       iothubowner: ['RegistryRead', 'RegistryWrite', 'ServiceConnect', 'DeviceConnect'],
@@ -172,7 +174,6 @@ suite('a service', () => {
   })
 
   test('is refused without a token, with a stranger’s, at another hub, at no hub', async () => {
-    const enter = (text: string | null, host = HOST) => bench.door.service(host, text, 'RegistryRead', https)
     const good = await token('iothubowner')
     const cases: [Promise<unknown>, string, string][] = [
       [enter(null), 'token-missing', 'unauthorized'],

@@ -16,16 +16,6 @@ suite('refusals', () => {
   })
   after(() => bench.close())
 
-  const draft = (more: Partial<RefusalDraft> = {}): RefusalDraft => ({
-    ...ofPeer(peerWith()),
-    area: 'connect',
-    hub: FACTORY,
-    identity: 'd1',
-    rule: 'device-unknown',
-    message: 'No such device.',
-    ...more,
-  })
-
   test('are kept with the remedy of the guide and found by tracking id and filter', async () => {
     const heard = new Promise((resolve) => bench.bus.subscribe(resolve))
     const refusal = bench.refusals.record(draft({ identity: 'findme' }))
@@ -86,3 +76,14 @@ test('the refusal guide has whole sentences for every rule', () => {
   assert.match(adviceFor('chain:expired').remedy, /holdfast pki verify/)
   assert.match(adviceFor('chain:toString').remedy, /holdfast pki verify/)
 })
+
+function draft(more: Partial<RefusalDraft> = {}): RefusalDraft {
+  const attempt = {
+    area: 'connect',
+    hub: FACTORY,
+    identity: 'd1',
+    rule: 'device-unknown',
+    message: 'No such device.',
+  } as const
+  return { ...ofPeer(peerWith()), ...attempt, ...more }
+}
