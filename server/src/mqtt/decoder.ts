@@ -1,5 +1,5 @@
 import type { ClientPacket } from './packets.ts'
-import { parsePacket } from './parse.ts'
+import { assertFirstByte, parsePacket } from './parse.ts'
 import { TopicReader } from './text.ts'
 import { MqttViolation } from './violation.ts'
 
@@ -69,6 +69,8 @@ export class Decoder {
 
   /** Moves the rest of the chunk into a buffer of our own, which outlives it. */
   #gather(): void {
+    // What cannot become a packet need not be waited for.
+    assertFirstByte(this.#chunk[this.#at] ?? 0)
     this.#gathered = Buffer.allocUnsafe(FIRST_CAPACITY)
     this.#take(this.#chunk.length - this.#at)
   }

@@ -27,7 +27,7 @@ export function parsePacket(
 ): ClientPacket {
   const type = first >> 4
   if (type === 3) return parsePublish(first, buffer, start, end, topics)
-  assertFlags(type, first & 0x0f)
+  assertFirstByte(first)
   const fields = new Fields(buffer, start, end)
   const packet = parseBody(type, fields)
   if (packet.type !== 'unsupported-connect') fields.assertDone()
@@ -52,18 +52,27 @@ function parseBody(type: number, fields: Fields): ClientPacket {
       return { type: 'unsubscribe', packetId: fields.packetId(), filters: parseFilters(fields) }
     case 12:
       return { type: 'pingreq' }
-    case 14:
-      return { type: 'disconnect' }
     default:
-      throw new MqttViolation('MQTT-3.1.1 §2.2.1', `A client must not send packet type ${type}`)
+      return { type: 'disconnect' }
   }
 }
 
-/** PUBREL, SUBSCRIBE and UNSUBSCRIBE carry 0010, everything else 0000. */
-function assertFlags(type: number, flags: number): void {
+/**
+ * What the first byte of a packet tells by itself: a type that clients send, with its flags. PUBREL, SUBSCRIBE and
+ * UNSUBSCRIBE carry 0010, PUBLISH its own, everything else 0000.
+ */
+export function assertFirstByte(first: number): void {
+  const type = first >> 4
+  if (type === 3) return
+  if (!CLIENT_TYPES.has(type))
+    throw new MqttViolation('MQTT-3.1.1 §2.2.1', `A client must not send packet type ${type}`)
   const expected = type === 6 || type === 8 || type === 10 ? 0b0010 : 0
-  if (flags !== expected) throw new MqttViolation('MQTT-2.2.2-2', `Packet type ${type} has wrong header flags`)
+  if ((first & 0x0f) !== expected) {
+    throw new MqttViolation('MQTT-2.2.2-2', `Packet type ${type} has wrong header flags`)
+  }
 }
+
+const CLIENT_TYPES: ReadonlySet<number> = new Set([1, 3, 4, 5, 6, 7, 8, 10, 12, 14])
 
 function parsePublish(first: number, buffer: Buffer, start: number, end: number, topics: TopicReader): PublishPacket {
   const qos = (first >> 1) & 3

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import mqttPacket from 'mqtt-packet'
 import type { Packet } from 'mqtt-packet'
 import { Decoder, PacketTooLarge } from '../../src/mqtt/decoder.ts'
@@ -122,7 +122,7 @@ describe('valid packets', () => {
   test('mean the same to mqtt-packet', () => {
     fc.assert(
       fc.property(validPacket, (bytes) => {
-        assert.deepEqual(oneOf(bytes), translated(oracle(bytes)[0] as Packet))
+        assert.deepEqual(oneOf(bytes), oracle(bytes).map(translated)[0])
       }),
       { numRuns: 2_000, seed: 311 },
     )
@@ -166,9 +166,12 @@ describe('valid packets', () => {
 describe('malformed packets', () => {
   for (const { name, bytes, statement } of MALFORMED) {
     test(`${name} [${statement}]`, () => {
-      const refused = (error: unknown) => error instanceof MqttViolation && error.statement.endsWith(statement)
-      assert.throws(() => decodeAll([bytes]), refused)
-      assert.throws(() => decodeAll(Array.from(bytes, (byte) => Buffer.from([byte]))), refused)
+      for (const chunks of [[bytes], Array.from(bytes, (byte) => Buffer.from([byte]))]) {
+        assert.throws(
+          () => decodeAll(chunks),
+          (error: unknown) => error instanceof MqttViolation && error.statement.endsWith(statement),
+        )
+      }
     })
   }
 
@@ -237,7 +240,7 @@ test('what the server sends is what mqtt-packet understands', () => {
     encodePublish({ topic: 'é/x', payload: Buffer.alloc(20_000, 1), qos: 1, packetId: 77 }),
     encodePublish({ topic: 'a', payload: Buffer.alloc(0), qos: 0, packetId: 0 }),
   ])
-  const [refused, first, second, third, granted, gone, pong, answer, push] = oracle(sent) as Packet[]
+  const [refused, first, second, third, granted, gone, pong, answer, push] = oracle(sent)
   assert.ok(refused?.cmd === 'connack' && refused.returnCode === 3 && !refused.sessionPresent)
   assert.deepEqual(
     [first, second, third].map((ack) => ack?.messageId),

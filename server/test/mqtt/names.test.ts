@@ -8,8 +8,8 @@ import { RECORDED_TOPICS, RECORDED_USER_NAMES } from './corpus/recorded.ts'
 describe('user names', () => {
   for (const { client, clientId, userName, decoded } of RECORDED_USER_NAMES) {
     test(client, () => {
-      const isHub = (host: string) => host.startsWith('hub.example.com')
-      assert.deepEqual(parseUserName(userName, clientId, isHub), decoded)
+      const who = parseUserName(userName, clientId, (host) => host.startsWith('hub.example.com'))
+      assert.deepEqual(who, decoded)
     })
   }
 })

@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer'
+
 /** Builds MQTT packets by hand, right or wrong, for tests that no well-behaved encoder would help with. */
 
 export function packet(first: number, ...parts: (number[] | Buffer)[]): Buffer {
