@@ -22,14 +22,12 @@ function authMethod(scope: 'device' | 'hub', type: string, issuer: string): stri
 }
 
 /**
- * Names the identity and the credential it is set up for. A session opened under another one rests on something that
- * was taken away since: a key regenerated, a thumbprint replaced, the device deleted and made again.
+ * Names the identity, the credential it is set up for and whether it may use it. A session opened under another one
+ * rests on something that was taken away since: the device disabled or made again, a key or a thumbprint replaced.
  */
-export function credentialOf({
-  generationId,
-  authentication,
-}: Pick<Device, 'generationId' | 'authentication'>): string {
+export function credentialOf(device: Pick<Device, 'generationId' | 'status' | 'authentication'>): string {
+  const { generationId, status, authentication } = device
   return createHash('sha256')
-    .update(JSON.stringify([generationId, authentication]))
+    .update(JSON.stringify([generationId, status, authentication]))
     .digest('base64')
 }

@@ -58,10 +58,10 @@ export function newDevice(hub: HubName, spec: DeviceSpec, now: number, random: R
  * The identity after an update, which replaces all that an operator may set: what the spec leaves out goes back to its
  * default, keys included (the service makes new ones). Throws `argument-invalid`.
  */
-export function changedDevice(device: Device, spec: DeviceSpec, now: number, random: Randomness): Device {
+export function changedDevice(current: Device, spec: DeviceSpec, now: number, random: Randomness): Device {
   const wanted = wantedFields(spec, random)
-  const statusUpdatedTime = wanted.status === device.status ? device.statusUpdatedTime : now
-  return { ...device, ...wanted, statusUpdatedTime, etag: nextEtag(device.etag) }
+  const statusUpdatedTime = wanted.status === current.status ? current.statusUpdatedTime : now
+  return { ...current, ...wanted, statusUpdatedTime, etag: nextEtag(current.etag) }
 }
 
 function wantedFields(

@@ -116,7 +116,7 @@ export class Sessions {
   }
 
   #closeOutdated(hub: HubName, deviceId: DeviceId, device: Device | null): void {
-    const credential = device === null || device.status === 'disabled' ? null : credentialOf(device)
+    const credential = device === null ? null : credentialOf(device)
     const sessions = this.#byDevice.get(deviceKey(hub, deviceId))
     for (const session of sessions?.values() ?? []) {
       if (session.credential !== credential) this.#close(session, 'device-changed')

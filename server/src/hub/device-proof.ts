@@ -1,0 +1,129 @@
+import { certificateId, VerifiedPath } from '@holdfast/pki'
+import type { PathVerifier } from '@holdfast/pki'
+import type { Device, DeviceAuthentication } from '../model/device.ts'
+import type { DeviceId } from '../model/ids.ts'
+import type { Peer } from '../model/peer.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Registry } from '../ports/registry.ts'
+import type { ParsedChain } from './certificate-judgement.ts'
+import { judgeThumbprint, parseChain, pathFinding } from './certificate-judgement.ts'
+import { judgeCommonName } from './common-name.ts'
+import type { Proof } from './device-credential.ts'
+import { CERTIFICATE_AUTH_METHOD, DEVICE_KEY_AUTH_METHOD, POLICY_KEY_AUTH_METHOD } from './device-credential.ts'
+import type { Finding } from './finding.ts'
+import { finding, isFinding } from './finding.ts'
+import type { HubDefinition, Hubs } from './hubs.ts'
+import { judgePolicyToken } from './policy-token.ts'
+import type { SasResource, SasToken } from './sas-token.ts'
+import { coversPath } from './sas-token.ts'
+import { judgeToken, readToken } from './token-judgement.ts'
+import type { TrustAnchors } from './trust-anchors.ts'
+
+export interface ProofParts {
+  readonly hubs: Hubs
+  readonly registry: Pick<Registry, 'policies'>
+  readonly anchors: TrustAnchors
+  readonly verifier: PathVerifier
+  readonly clock: Clock
+}
+
+/** What a device shows: a token, or certificates, at a hub. */
+export interface ShownCredential {
+  readonly hub: HubDefinition
+  readonly token: string | null
+  readonly peer: Peer
+}
+
+type KeyAuthentication = Extract<DeviceAuthentication, { type: 'sas' }>
+
+/** One kind of credential for each kind of identity: nothing else is tried. */
+export async function proveDevice(device: Device, shown: ShownCredential, parts: ProofParts): Promise<Proof | Finding> {
+  const { authentication, deviceId } = device
+  if (authentication.type === 'sas') return proveByToken(deviceId, authentication, shown, parts)
+  if (shown.token) return kindMismatch(authentication.type, 'a shared access signature')
+  if (shown.peer.chain.length === 0)
+    return finding('client-certificate-missing', `Device '${deviceId}' authenticates by certificate; none came.`)
+  const chain = parseChain(shown.peer.chain)
+  if (isFinding(chain)) return chain
+  if (authentication.type === 'selfSigned') return judgeThumbprint(authentication, chain.leaf, parts.clock.now())
+  return proveByPath(deviceId, chain, shown.hub, parts)
+}
+
+async function proveByPath(
+  deviceId: DeviceId,
+  { leaf, intermediates }: ParsedChain,
+  { name, profile = 'compatible' }: HubDefinition,
+  { anchors, clock, verifier }: ProofParts,
+): Promise<Proof | Finding> {
+  const trusted = await anchors.forHub(name)
+  const now = clock.now()
+  const verdict = verifier.verify({ leaf, intermediates, anchors: trusted, now, profile, purpose: 'clientAuth' })
+  if (!(verdict instanceof VerifiedPath)) {
+    const known = NO_ANCHOR.has(verdict.rule) ? await anchors.explain(name, { leaf, intermediates }) : null
+    return known ?? pathFinding(verdict)
+  }
+  const path = verdict.certificates.map(certificateId)
+  const proof: Proof = { kind: 'proof', authMethod: CERTIFICATE_AUTH_METHOD, path, expiresAt: verdict.notAfter }
+  return judgeCommonName(verdict.leaf, deviceId) ?? proof
+}
+
+/** Path rules by which the chain reached no anchor at all: then the registers may know why. */
+const NO_ANCHOR: ReadonlySet<string> = new Set(['issuer-not-found', 'untrusted-root', 'anchor-key-mismatch'])
+
+async function proveByToken(
+  deviceId: DeviceId,
+  authentication: KeyAuthentication,
+  { hub, token: text, peer }: ShownCredential,
+  parts: ProofParts,
+): Promise<Proof | Finding> {
+  if (!text) {
+    if (peer.chain.length > 0) return kindMismatch('sas', 'a certificate and no token')
+    return finding('credential-missing', `Device '${deviceId}' authenticates by key and sent no token.`)
+  }
+  const read = readToken(text, parts.clock.now())
+  if (isFinding(read)) return read
+  const { token } = read
+  const wrong = await judgeDeviceToken(deviceId, authentication, token, hub, parts)
+  if (wrong !== null) return wrong
+  const authMethod = token.policy === null ? DEVICE_KEY_AUTH_METHOD : POLICY_KEY_AUTH_METHOD
+  return { kind: 'proof', authMethod, path: [], expiresAt: token.expiresAt }
+}
+
+/** Signed with the device's own keys, or with those of a policy of the hub that may connect devices. */
+async function judgeDeviceToken(
+  deviceId: DeviceId,
+  { primaryKey, secondaryKey }: KeyAuthentication,
+  token: SasToken,
+  hub: HubDefinition,
+  { hubs, registry }: ProofParts,
+): Promise<Finding | null> {
+  const path = ['devices', deviceId]
+  const request = {
+    rules: ['iot'] as const,
+    covers: ({ host, segments }: SasResource) => hubs.byHost(host) === hub && coversPath(segments, path, 'exact'),
+    wanted: [hub.hosts[0], ...path].join('/'),
+  }
+  if (token.policy === null)
+    return judgeToken(token, { keys: [primaryKey, secondaryKey], signer: `device '${deviceId}'`, ...request })
+  const owner = { kind: 'hub', hub: hub.name } as const
+  const judged = await judgePolicyToken(
+    token,
+    token.policy,
+    { owner, right: 'DeviceConnect', ...request },
+    registry.policies,
+  )
+  return isFinding(judged) ? judged : null
+}
+
+function kindMismatch(expected: DeviceAuthentication['type'], shown: string): Finding {
+  return finding(
+    'credential-kind-mismatch',
+    `The identity is set up for ${EXPECTED_CREDENTIAL[expected]} (${expected}), and the device showed ${shown}.`,
+  )
+}
+
+const EXPECTED_CREDENTIAL: Record<DeviceAuthentication['type'], string> = {
+  sas: 'a symmetric key',
+  selfSigned: 'a certificate of registered thumbprint',
+  certificateAuthority: 'a certificate of a registered CA',
+}
