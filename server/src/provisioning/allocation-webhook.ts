@@ -4,7 +4,8 @@ import { HubError } from '../errors.ts'
 import type { LinkedHub } from '../model/enrollment.ts'
 import type { JsonObject, JsonValue } from '../model/twin.ts'
 import type { AllocationChoice, ResolveHost } from './allocation.ts'
-import { initialTwin } from './enrollment-drafts.ts'
+import { parseInitialTwin } from './initial-twin.ts'
+import type { InitialTwinDraft } from './initial-twin.ts'
 
 export interface WebhookLimits {
   /** ms for one call, answer included. Azure gives a function five seconds. */
@@ -151,8 +152,8 @@ function choiceOf(answer: unknown, eligible: readonly LinkedHub[], resolve: Reso
   if (hub === undefined)
     return failed('Allocation webhook: chose a hub that is not linked or that the enrollment excludes')
   // Parsed from JSON, so every value below is one of JSON.
-  const twin = answer.initialTwin as Parameters<typeof initialTwin>[0]
-  return { kind: 'chosen', hub, initialTwin: initialTwin(twin), payload: (answer.payload ?? null) as JsonValue }
+  const twin = answer.initialTwin as InitialTwinDraft | null | undefined
+  return { kind: 'chosen', hub, initialTwin: parseInitialTwin(twin), payload: (answer.payload ?? null) as JsonValue }
 }
 
 /** What fetch rejects with when the other side, the network or the time limit fails it. */

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Enrollment, LinkedHub } from '../model/enrollment.ts'
 import type { HubName, RegistrationId } from '../model/ids.ts'
-import type { JsonObject, JsonValue } from '../model/twin.ts'
+import type { JsonValue } from '../model/twin.ts'
+import type { InitialTwin } from './initial-twin.ts'
 
 /** Where a device is to live, by policy alone: whether it goes there is for `decide` to say. */
 export type AllocationChoice =
@@ -9,7 +10,7 @@ export type AllocationChoice =
       readonly kind: 'chosen'
       readonly hub: LinkedHub
       /** Brought by a webhook; beats the enrollment's own and any migration of data. */
-      readonly initialTwin: { readonly tags: JsonObject; readonly desired: JsonObject } | null
+      readonly initialTwin: InitialTwin | null
       /** Custom data for the device, from a webhook. */
       readonly payload: JsonValue | null
     }

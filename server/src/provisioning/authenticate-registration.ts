@@ -7,6 +7,7 @@ import { finding, isFinding } from '../hub/finding.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import { ofPeer } from '../hub/refusals.ts'
 import type { RefusedError, Refusals } from '../hub/refusals.ts'
+import { verifySasSignature } from '../hub/sas-token.ts'
 import { judgeForNobody } from '../hub/token-judgement.ts'
 import type { TrustAnchors } from '../hub/trust-anchors.ts'
 import type { HubErrorCode } from '../errors.ts'
@@ -19,11 +20,13 @@ import type { Clock } from '../ports/clock.ts'
 import type { Registry } from '../ports/registry.ts'
 import { deriveDeviceKey } from './derived-keys.ts'
 import { GroupIndex } from './group-index.ts'
+import type { SymmetricGroup } from './group-index.ts'
 import {
+  blocked,
   judgeEnrolledCertificate,
   judgeRegistrationName,
-  judgeRegistrationToken,
   judgeValidity,
+  notEnrolled,
   readRegistrationToken,
 } from './registration-judgement.ts'
 
@@ -54,6 +57,12 @@ interface Proof {
   readonly evidence: RegistrationEvidence
   /** ms: the end of the token, or of the certificate that ends first. */
   readonly expiresAt: number
+}
+
+interface EnrolledKeys {
+  readonly enrollment: Enrollment
+  readonly primaryKey: string
+  readonly secondaryKey: string
 }
 
 interface Candidate extends RegistrationClaim {
@@ -135,7 +144,7 @@ export class RegistrationDoor {
     const proof = individual ? await this.#byIndividual(candidate, individual) : await this.#byGroup(candidate)
     if (isFinding(proof)) throw this.refuse(claim.registrationId, peer, proof, 'unauthorized')
     if (proof.enrollment.status === 'disabled')
-      throw this.refuse(claim.registrationId, peer, disabled(proof.enrollment), 'enrollment-disabled')
+      throw this.refuse(claim.registrationId, peer, blocked(proof.enrollment), 'enrollment-disabled')
     return new AuthenticatedRegistration(candidate, proof, this.#clock.now())
   }
 
@@ -144,6 +153,7 @@ export class RegistrationDoor {
    * otherwise judged anew by what the device has shown. Rejects as `authenticate`.
    */
   async renew(who: AuthenticatedRegistration): Promise<AuthenticatedRegistration> {
+    const claim = AuthenticatedRegistration.claimOf(who)
     const { enrollments } = this.#registry
     const individual = await enrollments.getIndividual(who.registrationId)
     const present =
@@ -153,7 +163,7 @@ export class RegistrationDoor {
     const now = this.#clock.now()
     const isUnchanged = present?.kind === who.enrollment.kind && present.etag === who.enrollment.etag
     if (isUnchanged && now < who.expiresAt && now - who.provenAt < FRESH_MS) return who
-    return this.authenticate(AuthenticatedRegistration.claimOf(who), who.peer)
+    return this.authenticate(claim, who.peer)
   }
 
   /** Records the refusal of a device, and returns the error to throw. */
@@ -207,52 +217,31 @@ export class RegistrationDoor {
     if (enrollment !== null) return byPath(enrollment, path)
     // The path ended at the first verified CA; a group may name one further up, reached through that CA.
     const longer = this.#verify(chain, groups.referred, path.anchor)
-    if (!(longer instanceof VerifiedPath)) return notEnrolled(candidate, path)
+    if (!(longer instanceof VerifiedPath)) return notEnrolled(candidate.id, path)
     const further = groups.nearest(longer.certificates)
-    return further === null ? notEnrolled(candidate, path) : byPath(further, longer)
+    return further === null ? notEnrolled(candidate.id, path) : byPath(further, longer)
   }
 
   async #byDerivedKey(candidate: Candidate): Promise<Proof | Finding> {
     const { symmetric } = await this.#groups.current()
-    // Some clients derive their key from the id as they spell it, others from its lower case.
-    const spellings = [...new Set([candidate.registrationId, candidate.id])]
-    return this.#judgeKeys(
-      candidate,
-      symmetric.flatMap(({ group, keys: [primary, secondary] }) =>
-        spellings.map((spelling) => ({
-          enrollment: group,
-          primaryKey: deriveDeviceKey(primary, spelling),
-          secondaryKey: deriveDeviceKey(secondary, spelling),
-        })),
-      ),
-    )
+    return this.#judgeKeys(candidate, derivedKeys(candidate, symmetric))
   }
 
-  /** The first of the keys that signed the token decides. */
-  #judgeKeys(
-    { token: text, id }: Candidate,
-    choices: readonly { enrollment: Enrollment; primaryKey: string; secondaryKey: string }[],
-  ): Proof | Finding {
-    const now = this.#clock.now()
+  /** The first pair of keys of which one signed the token decides. */
+  #judgeKeys({ token: text, id }: Candidate, choices: Iterable<EnrolledKeys>): Proof | Finding {
     if (text === null) return finding('token-missing', 'The enrollment asks for a symmetric key, and no token came.')
-    const read = readRegistrationToken(text, now)
+    const read = readRegistrationToken(text, { scope: this.#scope, registrationId: id }, this.#clock.now())
     if (isFinding(read)) return read
-    const scope = this.#scope
+    let tried = 0
     for (const { enrollment, primaryKey, secondaryKey } of choices) {
-      const signer = nameOf(enrollment)
-      const verdict = judgeRegistrationToken(read.token, [primaryKey, secondaryKey], {
-        scope,
-        registrationId: id,
-        signer,
-      })
-      if (verdict?.rule === 'token-signature-wrong') continue
-      if (verdict !== null) return verdict
+      tried++
+      if (!verifySasSignature(read.token, [primaryKey, secondaryKey], 'iot')) continue
       const evidence = { kind: 'symmetricKey', primaryKey, secondaryKey } as const
       return { kind: 'proof', enrollment, evidence, expiresAt: read.token.expiresAt }
     }
-    if (choices.length > 0)
+    if (tried > 0)
       return finding('token-signature-wrong', `The token was signed with no key that is enrolled for '${id}'.`)
-    judgeForNobody(text, now)
+    judgeForNobody(text, this.#clock.now())
     return finding('enrollment-unknown', `'${id}' has no individual enrollment, and no group has a symmetric key.`)
   }
 
@@ -288,24 +277,17 @@ export class RegistrationDoor {
   }
 }
 
-function disabled(enrollment: Enrollment): Finding {
-  return finding('enrollment-disabled', `The device proved itself, and ${nameOf(enrollment)} is disabled.`)
-}
-
 function byPath(enrollment: Enrollment, path: VerifiedPath): Proof {
   return { kind: 'proof', enrollment, evidence: { kind: 'x509', leaf: path.leaf, path }, expiresAt: path.notAfter }
 }
 
-function notEnrolled({ id }: Candidate, { certificates }: VerifiedPath): Finding {
-  const authorities = certificates.slice(1).map(({ subject }) => `"${subject.toString()}"`)
-  return finding(
-    'enrollment-unknown',
-    `'${id}' has no individual enrollment, and no group names any CA of its chain: ${authorities.join(', ')}.`,
-  )
-}
-
-function nameOf(enrollment: Enrollment): string {
-  return enrollment.kind === 'individual'
-    ? `the individual enrollment '${enrollment.registrationId}'`
-    : `the enrollment group '${enrollment.enrollmentGroupId}'`
+/** Some clients derive their key from the id as they spell it, others from its lower case. Made as they are asked for. */
+function* derivedKeys({ id, registrationId }: Candidate, groups: readonly SymmetricGroup[]): Iterable<EnrolledKeys> {
+  const spellings = new Set([registrationId, id])
+  for (const { group, keys } of groups) {
+    for (const spelling of spellings) {
+      const [primaryKey, secondaryKey] = [deriveDeviceKey(keys[0], spelling), deriveDeviceKey(keys[1], spelling)]
+      yield { enrollment: group, primaryKey, secondaryKey }
+    }
+  }
 }

@@ -1,4 +1,3 @@
-import { ParseError, parseCertificate, parseCertificates } from '@holdfast/pki'
 import { HubError } from '../errors.ts'
 import type {
   AllocationPolicy,
@@ -17,7 +16,10 @@ import {
   printable,
 } from '../model/ids.ts'
 import type { JsonObject } from '../model/twin.ts'
+import { certificateFromText } from './certificate-text.ts'
 import { isSymmetricKey } from './derived-keys.ts'
+import { parseInitialTwin } from './initial-twin.ts'
+import type { InitialTwinDraft } from './initial-twin.ts'
 
 /** Marks every member as one that a client may leave out or send as null; both mean the same. */
 type Draft<Shape> = { readonly [Member in keyof Shape]?: Shape[Member] | null | undefined }
@@ -44,7 +46,7 @@ export type AttestationDraft = Draft<{
 type CommonDraft = Draft<{
   attestation: AttestationDraft
   capabilities: Draft<{ iotEdge: boolean }>
-  initialTwin: Draft<{ tags: JsonObject; properties: Draft<{ desired: JsonObject }> }>
+  initialTwin: InitialTwinDraft
   etag: string
   provisioningStatus: string
   reprovisionPolicy: Draft<{ updateHubAssignment: boolean; migrateDeviceData: boolean }>
@@ -64,11 +66,8 @@ type Stamped = 'etag' | 'created' | 'updated'
 export type NewIndividualEnrollment = Omit<IndividualEnrollment, Stamped>
 export type NewEnrollmentGroup = Omit<EnrollmentGroup, Stamped>
 
-/** A twin document as the hub takes it; an enrollment cannot smuggle in a larger one. */
-const MAX_TWIN_BYTES = 32 * 1024
 const MAX_HUBS = 50
 const MAX_URL_LENGTH = 2048
-const MAX_CERTIFICATE_TEXT = 64 * 1024
 
 /**
  * Completes and checks a draft. `stored` is the enrollment that it replaces: keys and certificates that the draft
@@ -106,7 +105,7 @@ function common(draft: CommonDraft) {
   return {
     status: provisioningStatus(draft.provisioningStatus),
     capabilities: { iotEdge: draft.capabilities?.iotEdge ?? false },
-    initialTwin: initialTwin(draft.initialTwin),
+    initialTwin: parseInitialTwin(draft.initialTwin),
     reprovisionPolicy: reprovisionPolicy(draft.reprovisionPolicy),
     allocationPolicy: allocationPolicy(draft),
     iotHubs: iotHubs(draft),
@@ -155,32 +154,6 @@ function iotHubs(draft: CommonDraft): readonly string[] {
   const wrong = hosts.find((host) => !/^[A-Za-z0-9.:[\]-]{1,255}$/.test(host))
   if (wrong !== undefined) throw invalid(`'${printable(wrong)}' in iotHubs is not a host name`)
   return hosts
-}
-
-/** Shared with the answer of an allocation webhook, which may bring a twin of its own. */
-export function initialTwin(
-  draft: CommonDraft['initialTwin'],
-): { readonly tags: JsonObject; readonly desired: JsonObject } | null {
-  if (!present(draft)) return null
-  const twin = { tags: draft.tags ?? {}, desired: draft.properties?.desired ?? {} }
-  if (Buffer.byteLength(JSON.stringify(twin)) > MAX_TWIN_BYTES)
-    throw invalid(`initialTwin is larger than ${MAX_TWIN_BYTES} bytes`)
-  for (const section of [twin.tags, twin.desired]) checkMembers(section, 1)
-  return twin
-}
-
-/** The twin's own rules of member names and depth: no `$`, `.`, blanks or control characters, ten levels. */
-function checkMembers(section: JsonObject, depth: number): void {
-  if (depth > 10) throw invalid('initialTwin is nested deeper than 10 levels')
-  for (const [name, value] of Object.entries(section)) {
-    if (!/^[^.$\s\u0000-\u001f\u007f-\u009f]{1,512}$/.test(name))
-      throw invalid(`initialTwin has a member '${printable(name)}': names hold no '.', '$', blank or control character`)
-    if (isJsonObject(value)) checkMembers(value, depth + 1)
-  }
-}
-
-function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function individualAttestation(
@@ -273,37 +246,11 @@ function certificateSlot(
   return stored
 }
 
-/** Accepts PEM, base64 of PEM and base64 of DER; returns DER. */
-function certificateFromText(member: string, text: string): Uint8Array {
-  if (text.length > MAX_CERTIFICATE_TEXT) throw invalid(`${member} is longer than ${MAX_CERTIFICATE_TEXT} characters`)
-  try {
-    if (text.includes('-----BEGIN')) return onlyCertificate(member, text)
-    const bytes = base64Bytes(text)
-    if (bytes === null) throw invalid(`${member} is neither PEM nor base64`)
-    return bytes[0] === 0x30 ? parseCertificate(bytes).der : onlyCertificate(member, bytes.toString('latin1'))
-  } catch (error) {
-    if (error instanceof ParseError) throw invalid(`${member} is not a certificate: ${error.message}`, error)
-    throw error
-  }
-}
-
-function onlyCertificate(member: string, pem: string): Uint8Array {
-  const [certificate, ...others] = parseCertificates(pem)
-  if (certificate === undefined || others.length > 0)
-    throw invalid(`${member} holds ${others.length + 1} certificates: give exactly one`)
-  return certificate.der
-}
-
-function base64Bytes(text: string): Buffer | null {
-  const packed = text.replace(/\s+/g, '')
-  return /^[A-Za-z0-9+/]+={0,2}$/.test(packed) ? Buffer.from(packed, 'base64') : null
-}
-
 /** Clients send an absent member as nothing, null or an empty string. */
 function present<Value>(value: Value | null | undefined): value is Value {
   return value !== null && value !== undefined && value !== ''
 }
 
-function invalid(message: string, cause?: unknown): HubError {
-  return new HubError('argument-invalid', message, { cause })
+function invalid(message: string): HubError {
+  return new HubError('argument-invalid', message)
 }

@@ -1,13 +1,13 @@
 import { sameBytes } from '@holdfast/pki'
-import type { Certificate } from '@holdfast/pki'
+import type { Certificate, VerifiedPath } from '@holdfast/pki'
 import { instant } from '../hub/certificate-judgement.ts'
 import { judgeCommonName } from '../hub/common-name.ts'
 import type { Finding } from '../hub/finding.ts'
 import { finding, isFinding } from '../hub/finding.ts'
 import { coversPath } from '../hub/sas-token.ts'
-import type { SasToken } from '../hub/sas-token.ts'
-import { judgeToken, readToken } from '../hub/token-judgement.ts'
-import type { CertificateSlots } from '../model/enrollment.ts'
+import { readToken } from '../hub/token-judgement.ts'
+import type { ReadToken } from '../hub/token-judgement.ts'
+import type { CertificateSlots, Enrollment } from '../model/enrollment.ts'
 import type { RegistrationId } from '../model/ids.ts'
 
 /** The policy name that device tokens carry; tokens without one mean the same. */
@@ -41,30 +41,44 @@ export function judgeValidity({ subject, notBefore, notAfter }: Certificate, now
   return null
 }
 
-/** Reads a token and judges what needs no key: its form, its expiry and whose policy it names. */
-export function readRegistrationToken(text: string, now: number): { kind: 'token'; token: SasToken } | Finding {
+/**
+ * Reads a token and judges what needs no key: its form, its expiry, whose policy it names and whether it is for this very
+ * registration. Whether it is genuine is left to say.
+ */
+export function readRegistrationToken(
+  text: string,
+  { scope, registrationId }: { readonly scope: string; readonly registrationId: RegistrationId },
+  now: number,
+): ReadToken | Finding {
   const read = readToken(text, now)
-  if (isFinding(read) || read.token.policy === null || read.token.policy === REGISTRATION_POLICY) return read
-  return finding('token-policy-unknown', `The token names the policy '${read.token.policy}'.`, {
-    remedy: `Sign the token with the key of the device and name the policy '${REGISTRATION_POLICY}' (skn).`,
+  if (isFinding(read)) return read
+  const { policy, resource } = read.token
+  if (policy !== null && policy !== REGISTRATION_POLICY)
+    return finding('token-policy-unknown', `The token names the policy '${policy}'.`, {
+      remedy: `Sign the token with the key of the device and name the policy '${REGISTRATION_POLICY}' (skn).`,
+    })
+  const path = ['registrations', registrationId]
+  const isOurs = resource.host === scope.toLowerCase() && resource.segments.length === path.length
+  if (isOurs && coversPath(resource.segments, path, 'any-case')) return read
+  const wanted = `${scope}/${path.join('/')}`
+  return finding('token-resource-mismatch', `The token is for '${resource.text}' and was used at '${wanted}'.`, {
+    remedy: `Make the token for the resource (sr) '${wanted}'.`,
   })
 }
 
-/** Was the token signed with one of the keys, for this very registration? */
-export function judgeRegistrationToken(
-  token: SasToken,
-  keys: readonly string[],
-  { scope, registrationId, signer }: { scope: string; registrationId: RegistrationId; signer: string },
-): Finding | null {
-  const path = ['registrations', registrationId]
-  const verdict = judgeToken(token, {
-    keys,
-    rules: ['iot'],
-    covers: ({ host, segments }) =>
-      host === scope.toLowerCase() && segments.length === path.length && coversPath(segments, path, 'any-case'),
-    signer,
-    wanted: `${scope}/${path.join('/')}`,
-  })
-  if (verdict?.rule !== 'token-resource-mismatch') return verdict
-  return { ...verdict, remedy: `Make the token for the resource (sr) '${scope}/${path.join('/')}'.` }
+/** No enrollment is about a device whose chain is good: which CAs a group could name. */
+export function notEnrolled(id: RegistrationId, { certificates }: VerifiedPath): Finding {
+  const authorities = certificates.slice(1).map(({ subject }) => `"${subject.toString()}"`)
+  return finding(
+    'enrollment-unknown',
+    `'${id}' has no individual enrollment, and no group names any CA of its chain: ${authorities.join(', ')}.`,
+  )
+}
+
+export function blocked(enrollment: Enrollment): Finding {
+  const name =
+    enrollment.kind === 'individual'
+      ? `the individual enrollment '${enrollment.registrationId}'`
+      : `the enrollment group '${enrollment.enrollmentGroupId}'`
+  return finding('enrollment-disabled', `The device proved itself, and ${name} is disabled.`)
 }

@@ -30,6 +30,8 @@ const code =
 const at = (value: JsonValue, ...path: string[]): JsonValue =>
   path.reduce<JsonValue>((inner, name) => (inner as JsonObject)[name] ?? null, value)
 
+const keyGroup = (id: string) => ({ enrollmentGroupId: id, attestation: { type: 'symmetricKey' } })
+
 const text = (value: JsonValue): string => (typeof value === 'string' ? value : assert.fail('not text'))
 
 const keyed = (registrationId: string, more: object = {}) => ({
@@ -304,5 +306,18 @@ describe('enrollments', () => {
       null,
     )
     assert.deepEqual(at(enrollmentGroupJson(group), 'attestation'), { type: 'x509', x509 })
+  })
+  test('of groups with a key end at a number that a device may have to wait for', async () => {
+    const { items } = await house.enrollments.listGroups({ after: null, limit: 1_000 })
+    const keyed = items.filter(({ attestation }) => attestation.type === 'symmetricKey').length
+    for (let count = keyed; count < 100; count++) await house.enrollments.putGroup(keyGroup(`many-${count}`), null)
+    await assert.rejects(house.enrollments.putGroup(keyGroup('one-more'), null), code('argument-invalid', /the limit/))
+    await assert.rejects(
+      house.enrollments.putGroup(keyGroup('refs'), { kind: 'any' }),
+      code('argument-invalid', /the limit/),
+    )
+    await house.enrollments.putGroup(keyGroup('many-99'), { kind: 'any' })
+    const x509 = { caReferences: { primary: 'ca' } }
+    await house.enrollments.putGroup({ enrollmentGroupId: 'one-more', attestation: { type: 'x509', x509 } }, null)
   })
 })

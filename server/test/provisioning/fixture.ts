@@ -100,6 +100,8 @@ export async function openProvisioning(options: { webhookLimits?: WebhookLimits 
 
   return {
     ...parts,
+    anchors,
+    verifier,
     refusals,
     registrar,
     enrollments,
