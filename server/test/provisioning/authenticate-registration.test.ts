@@ -93,6 +93,39 @@ describe('a device with a certificate', () => {
     assert.equal(await decidedBy(house.authenticate('dev-5', { chain: [leaf] })), 'by-root')
   })
 
+  test('is taken in by the secondary certificate or authority as by the primary', async () => {
+    const [first, second] = [await makeRoot('Rolling 1'), await makeRoot('Rolling 2')]
+    await house.registerAuthority('rolling-1', first)
+    await house.registerAuthority('rolling-2', second)
+    const caReferences = { primary: 'rolling-1', secondary: 'rolling-2' }
+    const signingCertificates = { primary: { certificate: first.pem }, secondary: { certificate: second.pem } }
+    for (const x509 of [{ caReferences }, { signingCertificates }]) {
+      const draft = { enrollmentGroupId: 'rolling', attestation: { type: 'x509', x509 } }
+      await house.enrollments.putGroup(draft, { kind: 'any' })
+      for (const authority of [first, second]) {
+        const chain = [await makeLeaf(authority, 'roller')]
+        assert.equal(await decidedBy(house.authenticate('roller', { chain })), 'rolling')
+      }
+    }
+    const [old, renewed] = [await makeRoot('roller-2'), await makeRoot('roller-2')]
+    const clientCertificates = { primary: { certificate: old.pem }, secondary: { certificate: renewed.pem } }
+    const attestation = { type: 'x509', x509: { clientCertificates } }
+    await house.enrollments.putIndividual({ registrationId: 'roller-2', attestation }, null)
+    for (const { der } of [old, renewed])
+      assert.equal(await decidedBy(house.authenticate('roller-2', { chain: [der] })), 'roller-2')
+  })
+
+  test('that stays connected is judged anew by the groups there are by then', async () => {
+    const chain = [await makeLeaf(factory, 'stayer'), factory.der]
+    const who = await house.authenticate('stayer', { chain })
+    await house.enrollments.putGroup(signingGroup('by-factory', factory, 'disabled'), null)
+    house.clock.time = NOW + 5_000
+    const attempt = house.registrar.register(who, {}, { force: false })
+    await assertRefused(attempt, 'enrollment-disabled', 'enrollment-disabled')
+    house.clock.time = NOW
+    await house.enrollments.deleteGroup('by-factory', null)
+  })
+
   test('goes to its individual enrollment before any group', async () => {
     const leaf = await makeLeaf(line, 'dev-6')
     const attestation = {
