@@ -54,7 +54,7 @@ export class AmqpConnection {
     this.#wire = new Wire(stream, `${peer.address}:${peer.port}`)
     this.#wire.onDrain = () => this.#wake()
     this.#links = new Links(parts, peer, {
-      congested: () => this.#wire.congested,
+      wire: this.#wire,
       authenticated: () => probation.passed(),
       close: (failure) => this.close(failure, LINGER_MS),
     })
@@ -190,7 +190,11 @@ export class AmqpConnection {
     const engine = serve(this.#wire, options, (error) => this.#engineFailed(error))
     this.#engine = engine
     this.#guard = new FrameGuard(limits, (channel, handle) => creditOf(engine, channel, handle))
-    engine.on('connection_open', () => capHeartbeat(engine, LONGEST_HEARTBEAT_MS))
+    engine.on('connection_open', () => {
+      // AMQP 1.0 §2.7.1: a peer that names no size takes any.
+      this.#wire.maxFrameBytes = engine.max_frame_size ?? Number.MAX_SAFE_INTEGER
+      capHeartbeat(engine, LONGEST_HEARTBEAT_MS)
+    })
     engine.on('session_open', ({ session }: EventContext) => {
       if (session !== undefined) announceHandleMax(session, limits.links - 1)
     })

@@ -7,20 +7,53 @@ export const SECTION = {
   data: 0x75,
 } as const
 
-/** Writes AMQP 1.0 values (§1.6) into one growing buffer; the compact encodings are chosen where they fit. */
+/** Frame header, and a transfer (§2.7.5) of handle, delivery-id, delivery-tag, message-format 0 and settled. */
+const TRANSFER = Buffer.from('0000000002000000005314c0130570000000007000000000a004000000004341', 'hex')
+
+/** Writes AMQP 1.0 values (§1.6) and frames into one growing buffer; the compact encodings are chosen where they fit. */
 export class Encoder {
+  readonly #initialBytes: number
   #bytes: Buffer
   #at = 0
 
   constructor(initialBytes: number) {
-    this.#bytes = Buffer.allocUnsafe(initialBytes)
+    this.#initialBytes = initialBytes
+    this.#bytes = Buffer.allocUnsafeSlow(initialBytes)
   }
 
-  /** What was written since the last `take`, as a copy of its own, so that the buffer can be used again. */
+  /** Bytes written since the last `take`. */
+  get length(): number {
+    return this.#at
+  }
+
+  /** Gives away what was written; the next value goes into a new buffer. */
   take(): Buffer {
-    const bytes = Buffer.from(this.#bytes.subarray(0, this.#at))
+    const bytes = this.#bytes.subarray(0, this.#at)
+    this.#bytes = Buffer.allocUnsafeSlow(this.#initialBytes)
     this.#at = 0
     return bytes
+  }
+
+  /** Forgets what was written after `length` was this. */
+  rewind(length: number): void {
+    this.#at = length
+  }
+
+  /** Starts a frame (§2.3) that is a settled transfer of one message, which is to follow; give the result to `endFrame`. */
+  beginTransfer(channel: number, handle: number, deliveryId: number): number {
+    this.#reserve(TRANSFER.length)
+    const start = this.#at
+    this.#bytes.set(TRANSFER, start)
+    this.#bytes.writeUInt16BE(channel, start + 6)
+    this.#bytes.writeUInt32BE(handle, start + 15)
+    this.#bytes.writeUInt32BE(deliveryId, start + 20)
+    this.#bytes.writeUInt32BE(deliveryId, start + 26)
+    this.#at += TRANSFER.length
+    return start
+  }
+
+  endFrame(start: number): void {
+    this.#bytes.writeUInt32BE(this.#at - start, start)
   }
 
   section(code: number): void {

@@ -3,9 +3,19 @@ import type { Consumers, EventReader, StartPosition } from '../hub/consumers.ts'
 import type { HubName } from '../model/ids.ts'
 import type { StoredEvent } from '../model/message.ts'
 import type { Clock } from '../ports/clock.ts'
-import { EventEncoder } from './event-message.ts'
+import { Encoder } from './encoder.ts'
+import { writeEvent } from './event-message.ts'
 import type { RuntimeMetric } from './event-message.ts'
-import { creditLeft, giveCreditBack, hasSentAll, roomFor } from './rhea.ts'
+import {
+  addressOf,
+  countTransfer,
+  creditLeft,
+  directTransfers,
+  giveCreditBack,
+  hasSentAll,
+  nextDeliveryId,
+  roomFor,
+} from './rhea.ts'
 import type { Sender } from './rhea.ts'
 
 /** Taken from the hub at a time; with the wire's own mark this bounds what one slow reader can hold of our memory. */
@@ -21,6 +31,18 @@ export interface EventSource {
   readonly name: string
   /** Whether each event also tells where the partition ends. */
   readonly tracksEnd: boolean
+  /** Whether the sender may settle its transfers as it sends them. */
+  readonly settled: boolean
+}
+
+/** The connection's wire as a reader uses it. */
+export interface EventWire {
+  /** Too much is waiting to be sent already. */
+  readonly congested: boolean
+  /** Largest frame that the peer takes. */
+  readonly maxFrameBytes: number
+  /** Writes whole frames; the bytes are given away. */
+  write(frames: Buffer): void
 }
 
 /**
@@ -30,8 +52,8 @@ export interface EventSource {
 export class EventReceiver {
   readonly #sender: Sender
   readonly #source: EventSource
-  readonly #parts: { readonly consumers: Consumers; readonly clock: Clock; readonly congested: () => boolean }
-  readonly #encoder = new EventEncoder()
+  readonly #parts: { readonly consumers: Consumers; readonly clock: Clock; readonly wire: EventWire }
+  readonly #out = new Encoder(32 * 1024)
   readonly #stop = new AbortController()
   /** Read and not sent yet: at most one batch. */
   #held: readonly StoredEvent[] = []
@@ -41,11 +63,7 @@ export class EventReceiver {
   #displaced: HubError | null = null
   #wake: () => void = () => {}
 
-  constructor(
-    sender: Sender,
-    source: EventSource,
-    parts: { consumers: Consumers; clock: Clock; congested: () => boolean },
-  ) {
+  constructor(sender: Sender, source: EventSource, parts: { consumers: Consumers; clock: Clock; wire: EventWire }) {
     this.#sender = sender
     this.#source = source
     this.#parts = parts
@@ -109,16 +127,46 @@ export class EventReceiver {
 
   #sendable(): boolean {
     const { session } = this.#sender
-    return this.#sender.is_open() && creditLeft(this.#sender) > 0 && hasSentAll(session) && !this.#parts.congested()
+    return this.#sender.is_open() && creditLeft(this.#sender) > 0 && hasSentAll(session) && !this.#parts.wire.congested
   }
 
   #send(): void {
     if (this.#stop.signal.aborted) return
-    const count = Math.min(this.#held.length, creditLeft(this.#sender), roomFor(this.#sender.session))
-    for (const event of this.#held.slice(0, count))
-      this.#sender.send(this.#encoder.encode(event, this.#metric), this.#nextTag(), 0)
+    const direct = this.#source.settled ? this.#sendDirectly() : 0
+    const count = direct === 0 ? this.#sendThroughEngine() : direct
     this.#held = this.#held.slice(count)
     if (this.#draining) setImmediate(() => this.#finishDrain())
+  }
+
+  /** Writes frames of our own, which costs a third of what the engine needs; returns how many events left. */
+  #sendDirectly(): number {
+    const out = this.#out
+    const { channel, handle } = addressOf(this.#sender)
+    const most = Math.min(this.#held.length, directTransfers(this.#sender))
+    let count = 0
+    for (const event of this.#held.slice(0, most)) {
+      const start = out.beginTransfer(channel, handle, nextDeliveryId(this.#sender))
+      writeEvent(out, event, this.#metric)
+      if (out.length - start > this.#parts.wire.maxFrameBytes) {
+        // The engine knows how to send a message in several frames.
+        out.rewind(start)
+        break
+      }
+      out.endFrame(start)
+      countTransfer(this.#sender)
+      count++
+    }
+    if (count > 0) this.#parts.wire.write(out.take())
+    return count
+  }
+
+  #sendThroughEngine(): number {
+    const count = Math.min(this.#held.length, creditLeft(this.#sender), roomFor(this.#sender.session))
+    for (const event of this.#held.slice(0, count)) {
+      writeEvent(this.#out, event, this.#metric)
+      this.#sender.send(this.#out.take(), this.#nextTag(), 0)
+    }
+    return count
   }
 
   #finishDrain(): void {

@@ -131,7 +131,7 @@ export class FrameGuard {
     if (links.has(handle)) throw new AmqpViolation('amqp:session:handle-in-use', 'attach with a handle in use')
     const name = texts['name'] ?? ''
     // The engine finds links by name alone, in a plain object: AMQP lets the two directions share one, no client does.
-    if (name in Object.prototype || links.values().some((link) => link.name === name))
+    if (name in Object.prototype || [...links.values()].some((link) => link.name === name))
       throw new AmqpViolation('amqp:not-allowed', 'attach with a link name in use')
     links.set(handle, { name, peerSends: booleans['role'] === false, fragments: [], bytes: 0, format: 0 })
     this.#links++

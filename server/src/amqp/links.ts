@@ -13,6 +13,7 @@ import { TokenNode } from './cbs.ts'
 import { Claims } from './claims.ts'
 import { failureOf } from './error-conditions.ts'
 import { EventReceiver } from './event-receiver.ts'
+import type { EventWire } from './event-receiver.ts'
 import { ManagementNode } from './management.ts'
 import { ProvisioningLinks } from './provisioning-links.ts'
 import { sourceOf } from './receiver-attach.ts'
@@ -35,7 +36,7 @@ export interface LinkParts {
 
 /** What the links ask of their connection. */
 export interface ConnectionControl {
-  congested(): boolean
+  readonly wire: EventWire
   authenticated(): void
   close(failure: AmqpFailure): void
 }
@@ -117,12 +118,9 @@ export class Links {
 
   #routeSender(sender: Sender, address: LinkAddress): void {
     if (address.kind === 'hub-events') return detach(sender, redirectTo(this.#login, address.rest, this.#parts.port))
-    const isReader = address.kind === 'partition'
     sender.set_source(sender.source)
     sender.set_target(sender.target)
-    // Events leave settled, as the service sends them: what counts is the reader's own checkpoint.
-    const settled = isReader && sender.snd_settle_mode !== 0
-    completeAttach(sender, { maxMessageSize: MAX_MESSAGE_BYTES, settled })
+    completeAttach(sender, { maxMessageSize: MAX_MESSAGE_BYTES })
     switch (address.kind) {
       case 'cbs':
         return this.#cbs.addReplies(sender)
@@ -183,8 +181,10 @@ export class Links {
     if (hub === null)
       throw new HubError('unauthorized', `Put a token for 'sb://…/${address.entity}' or a path below it on $cbs first`)
     const { consumers, clock } = this.#parts
-    const congested = (): boolean => this.#control.congested()
-    const receiver = new EventReceiver(sender, sourceOf(sender, hub, address), { consumers, clock, congested })
+    const source = sourceOf(sender, hub, address)
+    // Events leave settled, as the service sends them: what counts is the reader's own checkpoint.
+    completeAttach(sender, { maxMessageSize: MAX_MESSAGE_BYTES, settled: source.settled })
+    const receiver = new EventReceiver(sender, source, { consumers, clock, wire: this.#control.wire })
     this.#readers.set(sender, { path, receiver })
     receiver.run().catch((error: unknown) => this.#failed(sender, error))
   }

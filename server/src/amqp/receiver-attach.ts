@@ -10,6 +10,9 @@ const EPOCH = 'com.microsoft:epoch'
 const RECEIVER_NAME = 'com.microsoft:receiver-name'
 const RUNTIME_METRIC = 'com.microsoft:enable-receiver-runtime-metric'
 
+/** snd-settle-mode (AMQP 1.0 §2.8.2). */
+const UNSETTLED = 0
+
 /** What the attach of an Event Hubs receiver asks for. Throws HubError `argument-invalid`. */
 export function sourceOf(sender: Sender, hub: HubName, address: { group: string; partition: string }): EventSource {
   const properties = (sender.properties ?? {}) as Readonly<Record<string, unknown>>
@@ -21,6 +24,7 @@ export function sourceOf(sender: Sender, hub: HubName, address: { group: string;
     start: parseStartPosition(selectorOf(sender.source?.filter)),
     epoch: epochOf(properties[EPOCH]),
     name: typeof name === 'string' && name !== '' ? printable(name, 128) : printable(sender.name, 128),
+    settled: sender.snd_settle_mode !== UNSETTLED,
     tracksEnd: [sender.desired_capabilities].flat().includes(RUNTIME_METRIC),
   }
 }

@@ -16,6 +16,7 @@ interface Composite {
 
 interface EngineLink {
   readonly local: {
+    readonly handle: number
     readonly attach: Composite & { max_message_size: number; snd_settle_mode: number; properties: object }
     readonly detach: Composite
   }
@@ -25,9 +26,17 @@ interface EngineLink {
 }
 
 interface EngineSession {
-  readonly local: { readonly begin: { handle_max: number } }
+  readonly local: { readonly channel: number; readonly begin: { handle_max: number } }
   readonly remote: { readonly handles: Readonly<Record<number, EngineLink | undefined>> }
-  readonly outgoing: { readonly next_pending_delivery: number; readonly next_delivery_id: number; available(): number }
+  readonly outgoing: {
+    next_pending_delivery: number
+    next_delivery_id: number
+    next_transfer_id: number
+    readonly remote_next_transfer_id: number | undefined
+    readonly remote_window: number | undefined
+    readonly deliveries: { readonly size: number }
+    available(): number
+  }
 }
 
 interface EngineConnection {
@@ -135,11 +144,46 @@ export function roomFor(session: Session): number {
   return (session as unknown as EngineSession).outgoing.available()
 }
 
+/** Where the frames of a link are written to, in our own numbers. */
+export function addressOf(sender: Sender): { readonly channel: number; readonly handle: number } {
+  const { channel } = (sender.session as unknown as EngineSession).local
+  return { channel, handle: (sender as unknown as EngineLink).local.handle }
+}
+
+/**
+ * How many settled transfers may be written around the engine now: within the link's credit and the session's window,
+ * and none while the engine itself has deliveries of this session in hand, whose ids must follow one another.
+ */
+export function directTransfers(sender: Sender): number {
+  const { outgoing } = sender.session as unknown as EngineSession
+  const { deliveries, next_transfer_id: next, remote_next_transfer_id: expected, remote_window: window } = outgoing
+  if (deliveries.size > 0 || expected === undefined || window === undefined) return 0
+  // Ids are serial numbers (AMQP 1.0 §2.8.10) that wrap; rhea's own arithmetic does not.
+  return Math.max(0, Math.min(creditLeft(sender), window - ((next - expected) >>> 0)))
+}
+
+/** Tells the engine that a settled delivery was written in one transfer, and returns the id it has to carry. */
+export function countTransfer(sender: Sender): number {
+  const engine = sender as unknown as EngineLink
+  const { outgoing } = sender.session as unknown as EngineSession
+  const id = outgoing.next_delivery_id
+  outgoing.next_delivery_id = (id + 1) >>> 0
+  outgoing.next_pending_delivery = outgoing.next_delivery_id
+  outgoing.next_transfer_id = (outgoing.next_transfer_id + 1) >>> 0
+  engine.credit -= 1
+  engine.delivery_count = (engine.delivery_count + 1) >>> 0
+  return id
+}
+
+export function nextDeliveryId(sender: Sender): number {
+  return (sender.session as unknown as EngineSession).outgoing.next_delivery_id
+}
+
 /** Gives unused credit back (AMQP 1.0 §2.6.7), in one step where rhea would count down from up to four billion. */
 export function giveCreditBack(sender: Sender): void {
   const engine = sender as unknown as EngineLink
   if (engine.credit <= 0) return
-  engine.delivery_count += engine.credit - 1
+  engine.delivery_count = (engine.delivery_count + engine.credit - 1) >>> 0
   engine.credit = 1
   sender.set_drained(true)
 }

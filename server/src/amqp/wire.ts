@@ -17,6 +17,8 @@ export class Wire implements EngineSocket {
   #gathered: Buffer[] = []
   #gatheredBytes = 0
   #ended = false
+  /** Largest frame that the peer takes; until it has said so, the smallest that it must (AMQP 1.0 §2.7.1). */
+  maxFrameBytes = 512
   /** Called each time a congested stream has room again. */
   onDrain: () => void = () => {}
 

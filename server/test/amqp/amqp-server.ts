@@ -65,22 +65,23 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
     return found
   }
   return {
-    ...{
-      head,
-      hubs,
-      registry,
-      telemetryLog,
-      consumers,
-      registrar,
-      refusals,
-      anchors,
-      bus,
-      clock,
-      scope,
-      policy,
-      random,
-    },
-    ...{ port: tls.port, plainPort, caFile: tls.caFile, ca: tls.ca },
+    head,
+    hubs,
+    registry,
+    telemetryLog,
+    consumers,
+    registrar,
+    refusals,
+    anchors,
+    bus,
+    clock,
+    scope,
+    policy,
+    random,
+    port: tls.port,
+    plainPort,
+    caFile: tls.caFile,
+    ca: tls.ca,
     async connectionString(extra = '', policyName = 'service'): Promise<string> {
       const { name, primaryKey } = await policy(policyName)
       return `Endpoint=sb://localhost:${tls.port}/;SharedAccessKeyName=${name};SharedAccessKey=${primaryKey};EntityPath=hub1${extra}`

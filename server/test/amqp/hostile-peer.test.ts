@@ -231,8 +231,7 @@ test('bounds a message that never ends', async () => {
 
 test('bounds the requests that are open', async () => {
   const peer = await withCredit()
-  const request = (id: number) => transfer({ delivery_id: id }, value(0x40))
-  peer.socket.write(many(200, request))
+  peer.socket.write(many(200, (id) => transfer({ delivery_id: id }, value(0x40))))
   assert.ok((await peer.gone).includes('amqp:link:transfer-limit-exceeded'))
 })
 
