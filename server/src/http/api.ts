@@ -2,7 +2,7 @@ import rateLimit from '@fastify/rate-limit'
 import swagger from '@fastify/swagger'
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import fastify from 'fastify'
+import fastify, { LogController } from 'fastify'
 import type { FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
 import { HubError } from '../errors.ts'
@@ -77,7 +77,7 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
   const { clock, log, random } = parts
   const app = fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => Buffer.from(random.bytes(16)).toString('hex'),
     requestIdHeader: false,
     bodyLimit: BODY_BYTES,

@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import {
+  encodePem,
+  generateKey,
+  issueDevice,
+  issueIntermediate,
+  issueRoot,
+  issuerOf,
+  issueServer,
+  issueVerification,
+  keySigner,
+  parseCertificate,
+  spkiOf,
+} from '@holdfast/pki'
+
+const DAY_MS = 24 * 60 * 60 * 1000
+const random = (size: number) => randomBytes(size)
+const term = () => ({ now: Date.now(), lifetime: 30 * DAY_MS })
+
+export interface TestAuthority {
+  readonly der: Buffer
+  readonly pem: string
+  readonly key: KeyObject
+}
+
+export interface TestIdentity {
+  readonly der: Buffer
+  readonly cert: string
+  readonly key: string
+}
+
+export async function makeRoot(commonName: string): Promise<TestAuthority> {
+  const key = generateKey('p256')
+  const der = await issueRoot(keySigner(key), { subject: { commonName }, term: term() }, random)
+  return { der, pem: encodePem('CERTIFICATE', der), key }
+}
+
+export async function makeIntermediate(parent: TestAuthority, commonName: string): Promise<TestAuthority> {
+  const key = generateKey('p256')
+  const profile = { subject: { commonName }, spki: spkiOf(key), term: term() }
+  const der = await issueIntermediate(issuer(parent), profile, random)
+  return { der, pem: encodePem('CERTIFICATE', der), key }
+}
+
+/** `cert` holds the leaf and then `chain`, as a device sends it. */
+export async function makeDevice(
+  parent: TestAuthority,
+  id: string,
+  chain: readonly TestAuthority[] = [],
+): Promise<TestIdentity> {
+  const key = generateKey('p256')
+  const der = await issueDevice(issuer(parent), { id, spki: spkiOf(key), term: term() }, random)
+  return identity(der, key, chain)
+}
+
+export async function makeServer(parent: TestAuthority, names: readonly [string, ...string[]]): Promise<TestIdentity> {
+  const key = generateKey('p256')
+  return identity(await issueServer(issuer(parent), { names, spki: spkiOf(key), term: term() }, random), key, [])
+}
+
+/** The certificate that answers a verification code. */
+export async function makeProof(parent: TestAuthority, code: string): Promise<Buffer> {
+  return issueVerification(issuer(parent), { code, spki: spkiOf(generateKey('p256')), term: term() }, random)
+}
+
+function issuer({ der, key }: TestAuthority) {
+  return issuerOf(parseCertificate(der), keySigner(key))
+}
+
+function identity(der: Buffer, key: KeyObject, chain: readonly TestAuthority[]): TestIdentity {
+  const cert = [encodePem('CERTIFICATE', der), ...chain.map(({ pem }) => pem)].join('')
+  return { der, cert, key: key.export({ type: 'pkcs8', format: 'pem' }) as string }
+}

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import provisioning from 'azure-iot-provisioning-device'
+import type { ProvisioningDeviceClient, RegistrationResult } from 'azure-iot-provisioning-device'
+import transport from 'azure-iot-provisioning-device-http'
+import symmetric from 'azure-iot-security-symmetric-key'
+import type { SymmetricKeySecurityClient } from 'azure-iot-security-symmetric-key'
+import security from 'azure-iot-security-x509'
+import type { X509Security } from 'azure-iot-security-x509'
+import { makeDevice, makeIntermediate, makeProof, makeRoot } from './certificates.ts'
+import type { TestIdentity } from './certificates.ts'
+import { HUB, PROVISIONING_HOST, startServer } from './running-server.ts'
+import type { RunningServer } from './running-server.ts'
+
+const KEY = Buffer.alloc(32, 7).toString('base64')
+
+/** The SDK always dials port 443: the agent of its inner client is the one way to lead it to another. */
+function clientOf(server: RunningServer, identity: X509Security | SymmetricKeySecurityClient, scope = server.idScope) {
+  const http = new transport.Http()
+  const { _httpBase: base } = http as unknown as { _httpBase: { setOptions(options: object): void } }
+  base.setOptions({ http: { agent: server.agent({ keepAlive: false }) } })
+  return provisioning.ProvisioningDeviceClient.create(PROVISIONING_HOST, scope, http, identity)
+}
+
+function register(client: ProvisioningDeviceClient): Promise<RegistrationResult> {
+  return client.register() as Promise<RegistrationResult>
+}
+
+const x509 = (id: string, { cert, key }: TestIdentity) => new security.X509Security(id, { cert, key })
+
+async function verifiedAuthority(server: RunningServer, name: string) {
+  const root = await makeRoot(name)
+  await server.authorities.put(HUB, 'root', root.der, { expected: null })
+  const { etag, state } = await server.authorities.generateVerificationCode(HUB, 'root', { kind: 'any' })
+  assert.ok(state.kind === 'code-issued')
+  await server.authorities.verify(HUB, 'root', { kind: 'exactly', etag }, await makeProof(root, state.code))
+  return root
+}
+
+test('a device registers by its chain to a verified CA of a group', async (t) => {
+  const server = await startServer(t)
+  const root = await verifiedAuthority(server, 'Plant root')
+  const line = await makeIntermediate(root, 'Line 1')
+  await server.enrollments.putGroup(
+    { enrollmentGroupId: 'line', attestation: { type: 'x509', x509: { caReferences: { primary: 'root' } } } },
+    null,
+  )
+  const result = await register(clientOf(server, x509('robot-7', await makeDevice(line, 'robot-7', [line]))))
+  assert.equal(result.deviceId, 'robot-7')
+  assert.ok(['plant.test', 'depot.test'].includes(result.assignedHub ?? ''))
+  assert.equal(result.status, 'assigned')
+
+  // The chain misses its intermediate.
+  await assert.rejects(register(clientOf(server, x509('robot-8', await makeDevice(line, 'robot-8')))), {
+    name: 'UnauthorizedError',
+  })
+  // A CA of the same name that nobody registered.
+  const impostor = await makeRoot('Plant root')
+  await assert.rejects(register(clientOf(server, x509('robot-9', await makeDevice(impostor, 'robot-9', [impostor])))), {
+    name: 'UnauthorizedError',
+  })
+  // Another name than the certificate's.
+  const other = await makeDevice(line, 'robot-10', [line])
+  await assert.rejects(register(clientOf(server, x509('robot-11', other))), { name: 'UnauthorizedError' })
+})
+
+test('a device registers by its symmetric key, and only at the right scope', async (t) => {
+  const server = await startServer(t)
+  const attestation = { type: 'symmetricKey', symmetricKey: { primaryKey: KEY, secondaryKey: KEY } }
+  await server.enrollments.putIndividual({ registrationId: 'meter', attestation, deviceId: 'meter-device' }, null)
+  const result = await register(clientOf(server, new symmetric.SymmetricKeySecurityClient('meter', KEY)))
+  assert.equal(result.deviceId, 'meter-device')
+
+  const wrongKey = new symmetric.SymmetricKeySecurityClient('meter', Buffer.alloc(32, 8).toString('base64'))
+  await assert.rejects(register(clientOf(server, wrongKey)), { name: 'UnauthorizedError' })
+  const strange = clientOf(server, new symmetric.SymmetricKeySecurityClient('meter', KEY), '0neFFFFFFFF')
+  await assert.rejects(register(strange))
+})
+
+test('raw requests: GET with a body, a body over the limit, malformed JSON, a foreign id', async (t) => {
+  const server = await startServer(t)
+  const root = await makeRoot('Self')
+  const identity = await makeDevice(root, 'solo')
+  await server.enrollments.putIndividual(
+    {
+      registrationId: 'solo',
+      attestation: {
+        type: 'x509',
+        x509: { clientCertificates: { primary: { certificate: identity.der.toString('base64') } } },
+      },
+    },
+    null,
+  )
+  const path = `/${server.idScope}/registrations/solo`
+  const host = PROVISIONING_HOST
+  const send = (body: string, headers = {}) =>
+    server.ask(`${path}/register?api-version=2019-03-31`, {
+      method: 'PUT',
+      host,
+      identity,
+      body,
+      headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
+    })
+  const registered = await send('{"registrationId":"solo"}')
+  assert.equal(registered.status, 200, registered.text)
+  assert.equal(registered.json.status, 'assigned')
+
+  const polled = await server.ask(`${path}/operations/${registered.json.operationId}?api-version=2019-03-31`, {
+    host,
+    identity,
+    body: '{}',
+    headers: { 'content-type': 'application/json', authorization: ' ' },
+  })
+  assert.deepEqual([polled.status, polled.json.registrationState.deviceId], [200, 'solo'])
+
+  const lookedUp = await server.ask(`${path}?api-version=2019-03-31`, { method: 'POST', host, identity, body: {} })
+  assert.deepEqual([lookedUp.status, lookedUp.json.status], [200, 'assigned'])
+
+  const unknown = await server.ask(`${path}/operations/none?api-version=2019-03-31`, { host, identity })
+  assert.deepEqual([unknown.status, unknown.json.errorCode], [404, 404205])
+
+  const malformed = await send('{"registrationId":')
+  assert.deepEqual([malformed.status, malformed.json.errorCode], [400, 400006])
+  const foreign = await send('{"registrationId":"other"}')
+  assert.deepEqual([foreign.status, foreign.json.errorCode], [400, 400004])
+  const oversize = await send(JSON.stringify({ payload: 'x'.repeat(97 * 1024) }))
+  assert.deepEqual([oversize.status, oversize.json.errorCode], [413, 413001])
+})

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ProvisioningServiceClient } from 'azure-iot-provisioning-service'
+import { makeDevice, makeIntermediate, makeRoot } from './certificates.ts'
+import { PROVISIONING_HOST, startServer } from './running-server.ts'
+import type { RunningServer } from './running-server.ts'
+
+async function clientOf(server: RunningServer): Promise<ProvisioningServiceClient> {
+  const client = ProvisioningServiceClient.fromConnectionString(await server.provisioningConnectionString())
+  const inner = client as unknown as { _restApiClient: { setOptions(options: object): void } }
+  inner._restApiClient.setOptions({ http: { agent: server.agent() } })
+  return client
+}
+
+const KEY = Buffer.alloc(32, 7).toString('base64')
+
+test('an X.509 individual enrollment is made, updated by what came back, and deleted', async (t) => {
+  const server = await startServer(t)
+  const client = await clientOf(server)
+  const device = await makeDevice(await makeRoot('Plant root'), 'pump-1')
+
+  const created = (
+    await client.createOrUpdateIndividualEnrollment({
+      registrationId: 'Pump-1',
+      deviceId: 'pump',
+      attestation: { type: 'x509', x509: { clientCertificates: { primary: { certificate: device.cert } } } },
+      initialTwin: { tags: { a: 1 }, properties: { desired: { b: 2 } } },
+    } as never)
+  ).responseBody
+  assert.equal(created.registrationId, 'pump-1')
+  assert.match(created.etag ?? '', /^".+"$/)
+  const info = created.attestation.x509?.clientCertificates?.primary?.info
+  assert.equal(info?.subjectName, 'CN=pump-1')
+
+  await assert.rejects(client.createOrUpdateIndividualEnrollment({ ...created, etag: undefined }), {
+    name: 'DeviceAlreadyExistsError',
+  })
+  const updated = (await client.createOrUpdateIndividualEnrollment({ ...created, provisioningStatus: 'disabled' }))
+    .responseBody
+  assert.equal(updated.provisioningStatus, 'disabled')
+  assert.equal(updated.attestation.x509?.clientCertificates?.primary?.info?.sha256Thumbprint, info?.sha256Thumbprint)
+  await assert.rejects(client.createOrUpdateIndividualEnrollment({ ...created }), { name: 'InvalidEtagError' })
+
+  await client.deleteIndividualEnrollment(updated)
+  await assert.rejects(client.getIndividualEnrollment('pump-1'), { message: 'Not found' })
+})
+
+test('symmetric keys are shown by the attestation mechanism alone', async (t) => {
+  const server = await startServer(t)
+  const client = await clientOf(server)
+  const attestation = { type: 'symmetricKey', symmetricKey: { primaryKey: KEY, secondaryKey: KEY } }
+  const made = await client.createOrUpdateIndividualEnrollment({ registrationId: 'k', attestation } as never)
+  assert.equal(made.responseBody.attestation.symmetricKey?.primaryKey, '')
+  const mechanism = (await client.getIndividualEnrollmentAttestationMechanism('k')).responseBody
+  assert.equal(mechanism.symmetricKey?.primaryKey, KEY)
+
+  await client.createOrUpdateEnrollmentGroup({ enrollmentGroupId: 'G', attestation } as never)
+  const groupMechanism = (await client.getEnrollmentGroupAttestationMechanism('G')).responseBody
+  assert.equal(groupMechanism.symmetricKey?.secondaryKey, KEY)
+})
+
+test('a group takes certificates as PEM, base64 of PEM and base64 of DER', async (t) => {
+  const server = await startServer(t)
+  const client = await clientOf(server)
+  const intermediate = await makeIntermediate(await makeRoot('Plant root'), 'Plant line 1')
+  const forms = [intermediate.pem, Buffer.from(intermediate.pem).toString('base64'), intermediate.der.toString('base64')]
+  for (const [index, certificate] of forms.entries()) {
+    const group = (
+      await client.createOrUpdateEnrollmentGroup({
+        enrollmentGroupId: `line-${index}`,
+        attestation: { type: 'x509', x509: { signingCertificates: { primary: { certificate } } } },
+      } as never)
+    ).responseBody
+    assert.equal(group.attestation.x509?.signingCertificates?.primary?.info?.subjectName, 'CN=Plant line 1')
+    await client.deleteEnrollmentGroup(group)
+  }
+})
+
+test('queries page through everything and refuse conditions', async (t) => {
+  const server = await startServer(t)
+  const client = await clientOf(server)
+  for (const registrationId of ['a', 'b', 'c', 'd', 'e'])
+    await client.createOrUpdateIndividualEnrollment({ registrationId, attestation: { type: 'symmetricKey' } } as never)
+  const query = client.createIndividualEnrollmentQuery({ query: 'SELECT * FROM enrollments' }, 2)
+  const pages: string[][] = []
+  do pages.push((await next(query)).map(({ registrationId }) => registrationId))
+  while (query.hasMoreResults)
+  assert.deepEqual(pages, [['a', 'b'], ['c', 'd'], ['e']])
+
+  const filtered = client.createIndividualEnrollmentQuery({ query: "SELECT * FROM enrollments WHERE x = 'y'" })
+  await assert.rejects(next(filtered), { name: 'ArgumentError' })
+})
+
+type EnrollmentQuery = ReturnType<ProvisioningServiceClient['createIndividualEnrollmentQuery']>
+
+function next(query: EnrollmentQuery): Promise<{ registrationId: string }[]> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ registrationId: string }[]>()
+  query.next((error, result) => (error ? reject(error) : resolve(result as never)))
+  return promise
+}
+
+test('a bulk operation reports each enrollment by itself', async (t) => {
+  const server = await startServer(t)
+  const client = await clientOf(server)
+  const enrollments = ['a', 'b'].map((registrationId) => ({ registrationId, attestation: { type: 'symmetricKey' } }))
+  // The SDK's promise form never settles: its callback is what works.
+  const run = (mode: string) => {
+    const { promise, resolve, reject } = Promise.withResolvers<{ isSuccessful: boolean; errors: unknown[] }>()
+    client.runBulkEnrollmentOperation({ mode, enrollments } as never, (error, result) =>
+      error ? reject(error) : resolve(result as never),
+    )
+    return promise
+  }
+  assert.deepEqual(await run('create'), { isSuccessful: true, errors: [] })
+  const again = await run('create')
+  assert.equal(again.isSuccessful, false)
+  assert.equal(again.errors.length, 2)
+  assert.equal((await run('delete')).isSuccessful, true)
+})
+
+test('refusals have the body and the header of the service', async (t) => {
+  const server = await startServer(t)
+  const host = PROVISIONING_HOST
+  const without = await server.ask('/enrollments/x?api-version=2021-10-01', { host })
+  assert.equal(without.status, 401)
+  assert.equal(without.headers['x-ms-error-code'], '401002')
+  assert.match(without.json.trackingId, /^[0-9a-f]{32}$/)
+  assert.match(without.json.timestampUtc, /Z$/)
+  const unversioned = await server.ask('/enrollments/x', { host })
+  assert.deepEqual([unversioned.status, unversioned.json.errorCode], [400, 400001])
+})
