@@ -19,6 +19,10 @@ const MAX_EVIDENCE = 16
 /** A peer that repeats itself within this time adds no row: retry loops and floods leave room for others. */
 const REPEAT_MS = 1_000
 const MAX_REMEMBERED = 1_000
+/** Rows that one address adds in a second; further refusals of it are counted and not kept. */
+const MAX_ROWS_PER_ADDRESS = 100
+/** Addresses that are told apart within a second. */
+const MAX_ADDRESSES = 1_000
 
 /** A refusal before it is recorded. The remedy defaults to that of the refusal guide. */
 export type RefusalDraft = Omit<Refusal, 'trackingId' | 'time' | 'remedy' | 'chain' | 'evidence'> &
@@ -46,6 +50,9 @@ export class Refusals {
   readonly #metrics: Pick<Metrics, 'refusals'>
   /** In order of time; holds at most MAX_REMEMBERED, the oldest goes first. */
   readonly #recent = new Map<string, Refusal>()
+  /** Rows by address in the present second. */
+  readonly #rows = new Map<string, number>()
+  #second = 0
 
   constructor(parts: {
     registry: Pick<Registry, 'refusals'>
@@ -71,8 +78,10 @@ export class Refusals {
     const trackingId = Buffer.from(this.#random.bytes(16)).toString('hex')
     const refusal = bounded(draft, trackingId, now)
     this.#remember(key, refusal)
-    this.#registry.refusals.add(refusal)
-    this.#bus.publish({ kind: 'refused' })
+    if (this.#hasRoom(draft.peer.address, now)) {
+      this.#registry.refusals.add(refusal)
+      this.#bus.publish({ kind: 'refused' })
+    }
     return refusal
   }
 
@@ -91,6 +100,19 @@ export class Refusals {
 
   countByRule(since: number): Promise<readonly { readonly rule: RefusalRule; readonly count: number }[]> {
     return this.#registry.refusals.countByRule(since)
+  }
+
+  /** A flood from one address must not push everybody else's refusals out of the store. */
+  #hasRoom(address: string, now: number): boolean {
+    const second = Math.floor(now / 1_000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#rows.clear()
+    }
+    const rows = this.#rows.get(address) ?? 0
+    if (rows >= MAX_ROWS_PER_ADDRESS || (rows === 0 && this.#rows.size >= MAX_ADDRESSES)) return false
+    this.#rows.set(address, rows + 1)
+    return true
   }
 
   #remember(key: string, refusal: Refusal): void {

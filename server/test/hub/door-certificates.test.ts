@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, suite, test } from 'node:test'
-import { certificateId, parseCertificate } from '@holdfast/pki'
+import { certificateId, parseCertificate, PathVerifier } from '@holdfast/pki'
+import { Door } from '../../src/hub/authenticate.ts'
+import { Hubs } from '../../src/hub/hubs.ts'
 import type { DeviceClaim } from '../../src/hub/authenticate.ts'
 import { parseDeviceId } from '../../src/model/ids.ts'
 import { DAY, forge, makeDevice, makeIntermediate, makeRoot } from './certificates.ts'
@@ -146,6 +148,17 @@ suite('a device that is known by a certificate of a CA', () => {
   test('is refused with a self-signed certificate of its own name', async () => {
     const self = await forge({ subject: [{ CN: ['pump-1'] }], notBefore: now - DAY, notAfter: now + DAY, ca: true })
     assert.match((await refusalOf(enter('pump-1', self))).rule, /^chain:/)
+  })
+
+  test('is judged as strictly as its hub asks', async () => {
+    const issuer = { name: [{ CN: ['Acme Root'] }], key: root.key }
+    const plain = await forge({ subject: [{ CN: ['a'] }], issuer, notBefore: now - DAY, notAfter: now + DAY })
+    await enter('a', plain)
+    const hubs = new Hubs([{ ...bench.hubs.home, profile: 'strict' }])
+    const verifier = new PathVerifier({ cacheSize: 10 })
+    const strict = new Door({ ...bench, hubs, verifier, provisioningHosts: [] })
+    assert.equal((await refusalOf(strict.device(claimOf('a'), peerWith(plain)))).rule, 'chain:profile-violation')
+    assert.equal((await strict.device(claimOf('pump-1'), peerWith(device, intermediate))).device.deviceId, 'pump-1')
   })
 
   test('is refused under a CA that was registered and not proven', async () => {

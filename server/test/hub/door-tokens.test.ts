@@ -62,6 +62,12 @@ suite('a device that is known by a key', () => {
     }
   })
 
+  test('cannot be made up by anyone but the door', async () => {
+    const who = await enter(token())
+    const { constructor } = Object.getPrototypeOf(who) as { constructor: new (...facts: unknown[]) => unknown }
+    assert.throws(() => new constructor(Symbol('authenticated'), who), TypeError)
+  })
+
   test('is refused on the second its token ends', async () => {
     bench.clock.time = soon() * 1000 - 1
     await enter(token())

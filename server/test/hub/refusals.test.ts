@@ -43,6 +43,18 @@ suite('refusals', () => {
     assert.ok(metric.values.some(({ value }) => value >= 1_002))
   })
 
+  test('of one address fill no more than its share of the store', async () => {
+    bench.clock.time += 1_000
+    for (let index = 0; index < 1_000; index++)
+      bench.refusals.record(draft({ identity: `flood-${index}`, peer: { address: '192.0.2.66', port: index } }))
+    bench.refusals.record(draft({ identity: 'bystander' }))
+    assert.equal((await bench.refusals.list({ address: '192.0.2.66', limit: 1_000 })).length, 100)
+    assert.equal((await bench.refusals.list({ identity: 'bystander', limit: 10 })).length, 1)
+    bench.clock.time += 1_000
+    bench.refusals.record(draft({ identity: 'later', peer: { address: '192.0.2.66', port: 1 } }))
+    assert.equal((await bench.refusals.list({ identity: 'later', limit: 10 })).length, 1)
+  })
+
   test('hold bounded text without control characters', async () => {
     const refusal = bench.refusals.record(
       draft({

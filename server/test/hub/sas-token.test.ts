@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import * as fc from 'fast-check'
 import { coversPath, parseResource, parseSasToken, SasTokenError, verifySasSignature } from '../../src/hub/sas-token.ts'
+import type { SasToken } from '../../src/hub/sas-token.ts'
 import { sasToken } from './workbench.ts'
 
 const KEY = Buffer.alloc(32, 7).toString('base64')
@@ -57,6 +59,32 @@ suite('shared access signatures', () => {
       ['hub.test', 'HUB.test'],
     ] as const)
       assert.ok(!verifySasSignature(parseSasToken(good.replace(from, to)), [KEY], 'iot'), to)
+  })
+
+  test('verify after a change of one character only when it changes nothing', () => {
+    const good = sasToken({ sr: 'hub.test%2Fdevices%2Fdev1', key: KEY, se: 1_893_456_000 })
+    const { signedText, signature } = parseSasToken(good)
+    const change = fc.tuple(fc.nat(good.length - 1), fc.string({ maxLength: 2, unit: 'binary-ascii' }))
+    fc.assert(
+      fc.property(change, ([at, text]) => {
+        const token = parsed(good.slice(0, at) + text + good.slice(at + 1))
+        if (token === null || !verifySasSignature(token, [KEY], 'iot')) return
+        assert.deepEqual([token.signedText, token.signature], [signedText, signature])
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test('are read from no text by accident', () => {
+    const part = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('sr=', 'sig=', 'se=', 'skn=', '&', '%', '=', '1'),
+    )
+    const text = fc.array(part).map((parts) => `SharedAccessSignature ${parts.join('')}`)
+    fc.assert(
+      fc.property(text, (text) => void parsed(text)),
+      { numRuns: 500 },
+    )
   })
 
   test('refuse every malformed text in words, and never otherwise', () => {
@@ -125,3 +153,13 @@ suite('resources', () => {
     assert.ok(!coversPath(['devices', '100%'], ['devices', '100'], 'exact'))
   })
 })
+
+/** Null for what is refused as it should be. */
+function parsed(text: string): SasToken | null {
+  try {
+    return parseSasToken(text)
+  } catch (error) {
+    assert.ok(error instanceof SasTokenError)
+    return null
+  }
+}

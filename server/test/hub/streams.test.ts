@@ -180,6 +180,21 @@ suite('the stream of a hub', () => {
     await assert.rejects(leaving.next(budget), { code: 'connection-superseded' })
   })
 
+  test('gives a reader with a small budget one event at a time, and holds nothing for one that rests', async () => {
+    const { next: sequence } = await consumers.partitionInfo(FACTORY, partition)
+    const start = { kind: 'sequence', sequence, inclusive: true } as const
+    const [quick, resting] = await Promise.all([open({ start }), open({ start })])
+    const sent = Array.from({ length: 20 }, (_, index) => String.fromCharCode(97 + index).repeat(100_000))
+    await Promise.all(sent.map(send))
+    for (const body of sent) {
+      const [only, ...others] = await quick.next({ events: 100, bytes: 1 })
+      assert.equal(Buffer.from(only?.event.body ?? []).toString(), body)
+      assert.deepEqual(others, [])
+    }
+    assert.deepEqual(await bodies(resting, 20), sent)
+    for (const reader of [quick, resting]) reader.close()
+  })
+
   test('seats five readers, or one with an epoch', async () => {
     const shared = await Promise.all(Array.from({ length: 5 }, () => open()))
     await assert.rejects(open(), { code: 'reader-limit-exceeded' })
