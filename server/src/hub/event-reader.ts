@@ -10,7 +10,7 @@ export interface EventReader {
    * or `consumer-group-not-found` when the reader was displaced, with the signal's reason when it is aborted.
    */
   next(budget: { events: number; bytes: number }, signal?: AbortSignal): Promise<readonly StoredEvent[]>
-  /** One listener: told at once when the reader is displaced, also while nothing is being asked for. */
+  /** One listener: told at once when the reader has ended, also while nothing is being asked for. */
   onEnd(listener: (reason: HubError) => void): void
   close(): void
 }
@@ -82,6 +82,8 @@ export class LogReader implements EventReader {
 
   onEnd(listener: (reason: HubError) => void): void {
     this.#onEnd = listener
+    // Displaced before its owner could listen.
+    if (this.#ended !== null) listener(this.#ended)
   }
 
   /** One listener: whoever keeps the seat. */

@@ -211,7 +211,10 @@ suite('the stream of a hub', () => {
       message:
         "New receiver 'second' with higher epoch of '1' is created hence current receiver 'first' with epoch '1' is getting disconnected.",
     })
+    const told = new Promise<string>((resolve) => first.onEnd(({ code }) => resolve(code)))
     const second = await open({ epoch: 1, name: 'second' })
+    assert.equal(await told, 'reader-stolen')
+    first.onEnd(({ code }) => assert.equal(code, 'reader-stolen'))
     await stolen
     first.close()
     const higher = await open({ epoch: 9 })
