@@ -1,4 +1,7 @@
 import { HubError } from '../errors.ts'
+import type { HubErrorCode } from '../errors.ts'
+import { ofPeer } from '../hub/refusals.ts'
+import type { RefusalRule } from '../model/refusal.ts'
 import type { AuthenticatedRegistration } from '../provisioning/authenticate-registration.ts'
 import {
   asciiJson,
@@ -76,7 +79,39 @@ export class ProvisioningConversation implements Conversation {
   async #perform(request: ProvisioningRequest, body: Buffer): Promise<RegistrationResult> {
     const { registrar } = this.#parts
     if (request.kind === 'status') return registrar.status(this.#registration, request.operationId)
-    return registrar.register(this.#registration, readBody(body, this.#registrationId), { force: false })
+    return registrar.register(this.#registration, this.#readBody(body), { force: false })
+  }
+
+  /** An empty body is a registration without custom data, as one SDK sends it. */
+  #readBody(body: Buffer): { payload?: JsonValue } {
+    if (body.length > MAX_BODY_BYTES) {
+      const message = `The body of a registration has at most ${MAX_BODY_BYTES} bytes; this one has ${body.length}.`
+      throw this.#refused('request-too-large', 'message-too-large', message)
+    }
+    const text = body.toString('utf8').trim()
+    const value = text === '' ? {} : parseJson(text)
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw this.#refused('request-malformed', 'format-invalid', 'The body of a registration is not a JSON object.')
+    }
+    const { registrationId: named, payload } = value as JsonObject
+    if (named !== undefined && !this.#isOwnId(named)) {
+      const message = `The body asks for another registration id than '${this.#registrationId}', which connected.`
+      throw this.#refused('registration-id-mismatch', 'unauthorized', message)
+    }
+    return payload === undefined ? {} : { payload }
+  }
+
+  #isOwnId(named: JsonValue): boolean {
+    return typeof named === 'string' && named.toLowerCase() === this.#registrationId.toLowerCase()
+  }
+
+  /** The request is the device's own making, so it is told what is wrong with it. */
+  #refused(rule: RefusalRule, code: HubErrorCode, message: string): HubError {
+    const { peer } = this.#registration
+    const identity = this.#registrationId
+    const draft = { ...ofPeer(peer), area: 'provisioning', hub: null, identity, rule, message } as const
+    const { trackingId } = this.#parts.refusals.record(draft)
+    return new HubError(code, message, { trackingId })
   }
 
   /** `$rid` comes first and `retry-after` in lower case: clients compare the text. */
@@ -88,30 +123,11 @@ export class ProvisioningConversation implements Conversation {
   }
 }
 
-/** An empty body is a registration without custom data, as one SDK sends it. */
-function readBody(body: Buffer, registrationId: string): { payload?: JsonValue } {
-  if (body.length > MAX_BODY_BYTES) {
-    throw new HubError('message-too-large', `The body of a registration has at most ${MAX_BODY_BYTES} bytes.`)
-  }
-  const text = body.toString('utf8').trim()
-  const value = text === '' ? {} : parseJson(text)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new HubError('format-invalid', 'The body of a registration is a JSON object.')
-  }
-  const { registrationId: named, payload } = value as JsonObject
-  if (named !== undefined && (typeof named !== 'string' || named.toLowerCase() !== registrationId.toLowerCase())) {
-    throw new HubError(
-      'unauthorized',
-      `The body asks for another registration id than '${registrationId}', which connected.`,
-    )
-  }
-  return payload === undefined ? {} : { payload }
-}
-
-function parseJson(text: string): JsonValue {
+/** Undefined when it is not JSON. */
+function parseJson(text: string): JsonValue | undefined {
   try {
     return JSON.parse(text) as JsonValue
-  } catch (cause) {
-    throw new HubError('format-invalid', 'The body of a registration is not JSON.', { cause })
+  } catch {
+    return undefined
   }
 }

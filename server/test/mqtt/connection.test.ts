@@ -25,10 +25,6 @@ describe('an MQTT connection', () => {
     return new RawClient(await fixture.dial(await fixture.device(id)))
   }
 
-  function hello(id: string, fields: ConnectFields = {}): Buffer {
-    return connect({ clientId: id, userName: `localhost/${id}/?api-version=2021-04-12`, ...fields })
-  }
-
   async function connected(id: string, fields: ConnectFields = {}): Promise<RawClient> {
     const client = await stranger(id)
     client.send(hello(id, fields))
@@ -101,7 +97,7 @@ describe('an MQTT connection', () => {
   test('acknowledges in the order of the messages, and only what is durable', async () => {
     const id = 'ordered'
     const client = await connected(id)
-    const releases: (() => void)[] = []
+    const releases: (() => Promise<void>)[] = []
     fixture.interceptAppend((event, real) => {
       if (event.deviceId !== id) return real()
       return new Promise((resolve, reject) => releases.push(() => real().then(resolve, reject)))
@@ -109,12 +105,12 @@ describe('an MQTT connection', () => {
     client.send(...[11, 12, 13].map((packetId) => publish(topicOf(id), 'x', { qos: 1, packetId })), PINGREQ)
     assert.equal((await client.next()).cmd, 'pingresp')
     while (releases.length < 3) await new Promise(setImmediate)
-    releases[2]?.()
-    releases[1]?.()
+    void releases[2]?.()
+    void releases[1]?.()
     while ((await eventsOf(id)).length < 2) await new Promise(setImmediate)
     client.send(PINGREQ)
     assert.equal((await client.next()).cmd, 'pingresp')
-    releases[0]?.()
+    void releases[0]?.()
     assert.deepEqual(
       (await client.take(3)).map(({ messageId }) => messageId),
       [11, 12, 13],
@@ -143,7 +139,7 @@ describe('an MQTT connection', () => {
   test('stops reading while too many messages wait for the disk', async () => {
     const id = 'pushy'
     const client = await connected(id)
-    const waiting: (() => void)[] = []
+    const waiting: (() => Promise<void>)[] = []
     fixture.interceptAppend((event, real) => {
       if (event.deviceId !== id) return real()
       return new Promise((resolve, reject) => waiting.push(() => real().then(resolve, reject)))
@@ -154,7 +150,7 @@ describe('an MQTT connection', () => {
     for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate)
     assert.equal(waiting.length, CONNECTION_LIMITS.pendingMessages)
     fixture.interceptAppend(null)
-    for (const release of waiting) release()
+    for (const release of waiting) void release()
     const acks = await client.take(count)
     assert.deepEqual(
       acks.map(({ messageId }) => messageId),
@@ -432,12 +428,12 @@ test('a shutdown sends the acknowledgements that are owed and ends every connect
   const client = new RawClient(await fixture.dial(await fixture.device('last')))
   client.send(connect({ clientId: 'last', userName: 'localhost/last' }))
   await returnCode(client)
-  let release = () => {}
+  const releases: (() => Promise<void>)[] = []
   const appended = new Promise<void>((resolve) =>
     fixture.interceptAppend((_event, real) => {
       resolve()
       return new Promise((settle, reject) => {
-        release = () => real().then(settle, reject)
+        releases.push(() => real().then(settle, reject))
       })
     }),
   )
@@ -445,7 +441,7 @@ test('a shutdown sends the acknowledgements that are owed and ends every connect
   await appended
   const closing = fixture.head.close(5_000)
   client.send(publish(topicOf('last'), 'too late', { qos: 1, packetId: 10 }))
-  release()
+  void releases[0]?.()
   assert.equal((await client.next()).messageId, 9)
   await client.closed
   await closing
@@ -459,4 +455,8 @@ async function returnCode(client: RawClient): Promise<number | undefined> {
   assert.ok(packet.cmd === 'connack', packet.cmd)
   assert.equal(packet.sessionPresent, false)
   return packet.returnCode
+}
+
+function hello(id: string, fields: ConnectFields = {}): Buffer {
+  return connect({ clientId: id, userName: `localhost/${id}/?api-version=2021-04-12`, ...fields })
 }
