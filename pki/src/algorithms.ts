@@ -67,18 +67,29 @@ export function parseSignatureAlgorithm(value: DerValue): SignatureAlgorithm {
   return name === undefined ? { kind: 'unsupported', name: oid } : { kind: 'broken', name }
 }
 
-/** Key algorithms by the exact DER of their AlgorithmIdentifier: RFC 3279 §2.3.1, RFC 5480, RFC 8410, RFC 9881. */
-const KEY_ALGORITHMS = new Map<string, PublicKeyAlgorithm | 'rsa'>([
-  ['301306072a8648ce3d020106082a8648ce3d030107', { kind: 'ec', curve: 'P-256' }],
-  ['301006072a8648ce3d020106052b81040022', { kind: 'ec', curve: 'P-384' }],
-  ['301006072a8648ce3d020106052b81040023', { kind: 'ec', curve: 'P-521' }],
-  ['300d06092a864886f70d0101010500', 'rsa'],
-  ['300506032b6570', { kind: 'ed25519' }],
-  ['300506032b6571', { kind: 'ed448' }],
-  ['300b0609608648016503040311', { kind: 'ml-dsa-44' }],
-  ['300b0609608648016503040312', { kind: 'ml-dsa-65' }],
-  ['300b0609608648016503040313', { kind: 'ml-dsa-87' }],
+interface KeyFormat {
+  readonly algorithm: Exclude<PublicKeyAlgorithm, { kind: 'rsa' | 'unsupported' }>
+  /** Octets of the key. */
+  readonly length: number
+}
+
+/**
+ * Key algorithms other than RSA by the exact DER of their AlgorithmIdentifier: RFC 5480 (uncompressed points only, the
+ * form that every implementation must support), RFC 8410, RFC 9881.
+ */
+const KEY_FORMATS = new Map<string, KeyFormat>([
+  ['301306072a8648ce3d020106082a8648ce3d030107', { algorithm: { kind: 'ec', curve: 'P-256' }, length: 65 }],
+  ['301006072a8648ce3d020106052b81040022', { algorithm: { kind: 'ec', curve: 'P-384' }, length: 97 }],
+  ['301006072a8648ce3d020106052b81040023', { algorithm: { kind: 'ec', curve: 'P-521' }, length: 133 }],
+  ['300506032b6570', { algorithm: { kind: 'ed25519' }, length: 32 }],
+  ['300506032b6571', { algorithm: { kind: 'ed448' }, length: 57 }],
+  ['300b0609608648016503040311', { algorithm: { kind: 'ml-dsa-44' }, length: 1312 }],
+  ['300b0609608648016503040312', { algorithm: { kind: 'ml-dsa-65' }, length: 1952 }],
+  ['300b0609608648016503040313', { algorithm: { kind: 'ml-dsa-87' }, length: 2592 }],
 ])
+
+/** RFC 3279 §2.3.1: rsaEncryption with parameters NULL. */
+const RSA_ENCRYPTION = '300d06092a864886f70d0101010500'
 
 /** Reads a SubjectPublicKeyInfo as far as needed to judge its algorithm and size; the key itself is not decoded. */
 export function parsePublicKeyAlgorithm(spki: DerValue): PublicKeyAlgorithm {
@@ -86,11 +97,18 @@ export function parsePublicKeyAlgorithm(spki: DerValue): PublicKeyAlgorithm {
   const identifier = reader.read(Tag.sequence)
   const key = reader.read(Tag.bitString)
   reader.finish()
-  const known = KEY_ALGORITHMS.get(identifier.source.toString('hex', identifier.start, identifier.end))
-  if (known === 'rsa') return parseRsaKey(key)
-  if (known !== undefined) return known
-  const oid = identifier.reader().read(Tag.oid).oid()
-  return { kind: 'unsupported', oid, detail: identifier.der.toString('hex') }
+  const encoded = identifier.source.toString('hex', identifier.start, identifier.end)
+  if (encoded === RSA_ENCRYPTION) return parseRsaKey(key)
+  const format = KEY_FORMATS.get(encoded)
+  if (format === undefined) {
+    return { kind: 'unsupported', oid: identifier.reader().read(Tag.oid).oid(), detail: encoded }
+  }
+  const octets = key.octetsOfBitString()
+  if (format.algorithm.kind === 'ec' && octets[0] !== 0x04) {
+    return { kind: 'unsupported', oid: '1.2.840.10045.2.1', detail: 'a point that is not in uncompressed form' }
+  }
+  if (octets.length !== format.length) key.fail('public key of the wrong length')
+  return format.algorithm
 }
 
 function parseRsaKey(key: DerValue): PublicKeyAlgorithm {

@@ -40,6 +40,14 @@ const MAX_DEPTH = 32
 /** Nothing read here (the largest: a CRL of a million entries) is bigger; larger claims are attacks or mistakes. */
 const MAX_BYTES = 64 * 1024 * 1024
 
+/** X.690 §8.1.2 and §10.2: of the universal types, SEQUENCE and SET are constructed and all others primitive; 0 is none. */
+function isImpossibleTag(tag: number): boolean {
+  if (tag >= 0x40) return false
+  const isConstructed = (tag & 0x20) !== 0
+  const isCollection = (tag | 0x20) === Tag.sequence || (tag | 0x20) === Tag.set
+  return tag === 0 || isConstructed !== isCollection
+}
+
 /** 400 years of the Gregorian calendar are 146,097 days. */
 const GREGORIAN_CYCLE_MS = 146_097 * 86_400_000
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
@@ -142,18 +150,21 @@ export class DerValue {
    * are let pass: common CAs write them and they cannot be misread.
    */
   namedBits(): number {
-    const unused = this.source[this.contentStart] ?? 8
+    this.checkBitString()
     const octets = this.source.subarray(this.contentStart + 1, this.end)
-    const last = octets.at(-1) ?? 0
-    if (this.length === 0 || unused > 7 || octets.length > 4 || (octets.length === 0 && unused !== 0)) {
-      this.fail('malformed BIT STRING')
-    }
-    if ((last & ((1 << unused) - 1)) !== 0) this.fail('BIT STRING with set padding bits')
+    if (octets.length > 4) this.fail('BIT STRING of more than 32 bits')
     let bits = 0
     for (let i = 0; i < octets.length * 8; i++) {
       if (((octets[i >> 3] ?? 0) & (0x80 >> (i & 7))) !== 0) bits |= 1 << i
     }
     return bits
+  }
+
+  /** A BIT STRING of any length: at most seven unused bits, none of them set (X.690 §8.6.2, §11.2.1). */
+  checkBitString(): void {
+    const unused = this.length === 0 ? 8 : (this.source[this.contentStart] ?? 8)
+    if (unused > 7 || (unused > 0 && this.length === 1)) this.fail('malformed BIT STRING')
+    if (((this.source[this.end - 1] ?? 0) & ((1 << unused) - 1)) !== 0) this.fail('BIT STRING with set padding bits')
   }
 
   /** UTCTime or GeneralizedTime in the forms of RFC 5280 §4.1.2.5, as ms since the epoch. */
@@ -230,6 +241,7 @@ export class DerReader {
     const tag = source[start] ?? 0
     // X.509 has no tag number above 30, so the long form is never needed.
     if ((tag & 0x1f) === 0x1f) throw new ParseError('long-form tag', start)
+    if (isImpossibleTag(tag)) throw new ParseError(`tag 0x${tag.toString(16)} does not exist in DER`, start)
     let length = source[start + 1] ?? 0
     let contentStart = start + 2
     if (length >= 0x80) {

@@ -5,7 +5,7 @@ import { AttributeOid } from './oid.ts'
 
 export interface Attribute {
   readonly type: string
-  /** Decoded text as it stands in the certificate; undefined when the value is of no string type. */
+  /** Decoded text as it stands in the certificate; undefined when the value is a BIT STRING. */
   readonly text: string | undefined
   /** The value as encoded. */
   readonly value: DerValue
@@ -92,9 +92,17 @@ export function parseRdn(set: DerValue): Rdn {
     const type = fields.read(Tag.oid).oid()
     const value = fields.readAny()
     fields.finish()
-    attributes.push({ type, text: decodeString(value), value })
+    const text = decodeString(value)
+    if (text === undefined) checkOtherType(value)
+    attributes.push({ type, text, value })
   }
   return attributes
+}
+
+/** x500UniqueIdentifier is the one attribute in use whose value is no string. */
+function checkOtherType(value: DerValue): void {
+  if (value.tag !== Tag.bitString) value.fail('attribute value that is neither a string nor a BIT STRING')
+  value.checkBitString()
 }
 
 /** The comparison key of one RDN. */

@@ -24,7 +24,8 @@ const RSA_BITS = { min: 2048, max: 8192, exponent: 33 }
 
 /** Why a key may not be relied on, or undefined when it may. */
 export function keyWeakness(key: PublicKeyAlgorithm): { weak: boolean; reason: string } | undefined {
-  if (key.kind === 'unsupported') return { weak: false, reason: `has a public key of unsupported type ${key.oid}` }
+  if (key.kind === 'unsupported')
+    return { weak: false, reason: `has a public key of unsupported type ${key.oid} (${key.detail})` }
   if (key.kind !== 'rsa') return undefined
   if (key.bits < RSA_BITS.min) return { weak: true, reason: `has an RSA key of only ${key.bits} bits` }
   if (key.bits > RSA_BITS.max) return { weak: false, reason: `has an RSA key of ${key.bits} bits, more than 8192` }

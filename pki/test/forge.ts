@@ -23,7 +23,7 @@ import { namedBits } from '../src/der-writer.ts'
 export const NOW = Date.UTC(2026, 0, 1)
 export const DAY = 86_400_000
 
-const ECDSA_SHA256 = sequence(oid('1.2.840.10045.4.3.2'))
+export const ECDSA_SHA256 = sequence(oid('1.2.840.10045.4.3.2'))
 
 export interface Entity {
   readonly name: Uint8Array

@@ -41,7 +41,7 @@ describe('names', () => {
     assert.deepEqual(nameOf([cn('a\u0000b')], [cn(' A ')]).commonNames, ['a\u0000b', ' A '])
     assert.deepEqual(nameOf([attribute(CN, Tag.bmpString, hex('0041d83ddc4d'))]).commonNames, ['A👍'])
     assert.deepEqual(nameOf([attribute(CN, Tag.universalString, hex('0001f44d'))]).commonNames, ['👍'])
-    assert.deepEqual(nameOf([attribute(CN, Tag.octetString, hex('41'))]).commonNames, [])
+    assert.deepEqual(nameOf([attribute(CN, Tag.bitString, hex('0041'))]).commonNames, [])
   })
 
   test('are displayed without surprises', () => {
@@ -52,11 +52,14 @@ describe('names', () => {
     assert.equal(nameOf([cn('a\nb\u0000\u202ec')]).toString(), 'CN=a\\0ab\\00\\e2\\80\\aec')
     assert.equal(nameOf([cn(' #a ')]).toString(), 'CN=\\ #a\\ ')
     assert.equal(nameOf([cn('a'), cn('b')]).toString(), 'CN=a+CN=b')
-    assert.equal(nameOf([attribute('1.2.3.4', Tag.octetString, hex('41'))]).toString(), '1.2.3.4=#040141')
+    assert.equal(nameOf([attribute('1.2.3.4', Tag.bitString, hex('0041'))]).toString(), '1.2.3.4=#03020041')
   })
 
-  test('of broken text are refused', () => {
+  test('of broken text or of other types are refused', () => {
     for (const [tag, bytes] of [
+      [Tag.octetString, '41'],
+      [Tag.bitString, '0741'],
+      [0x80, '41'],
       [Tag.utf8String, 'c328'],
       [Tag.utf8String, 'eda080'],
       [Tag.printableString, 'e9'],
