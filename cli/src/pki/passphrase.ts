@@ -59,11 +59,20 @@ async function ask(message: string, flag: string): Promise<string> {
     throw new CommandError(`${message.toLowerCase()}: there is no terminal to ask on, give it with ${flag} FILE`)
   }
   const { isCancel, password } = await import('@clack/prompts')
-  const answer = await password({
-    message,
-    output: process.stderr,
-    validate: (value) => (value ? undefined : 'An empty passphrase protects nothing'),
-  })
-  if (isCancel(answer)) throw new CommandError('cancelled: nothing was made', 130)
-  return answer
+  // A terminal that goes away ends the question; it would otherwise stay open and the process end without a word.
+  const hangUp = new AbortController()
+  const onEnd = (): void => hangUp.abort()
+  process.stdin.once('end', onEnd)
+  try {
+    const answer = await password({
+      message,
+      output: process.stderr,
+      signal: hangUp.signal,
+      validate: (value) => (value ? undefined : 'An empty passphrase protects nothing'),
+    })
+    if (isCancel(answer)) throw new CommandError('cancelled: nothing was made', 130)
+    return answer
+  } finally {
+    process.stdin.off('end', onEnd)
+  }
 }
