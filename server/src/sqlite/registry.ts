@@ -35,8 +35,14 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
   } finally {
     schema.close()
   }
-  const writer = await RegistryWriter.start({ path, maxPages: options.maxPages }, options.onFailure)
-  return registryOf(openReader(path), writer, options)
+  const reader = openReader(path)
+  try {
+    const writer = await RegistryWriter.start({ path, maxPages: options.maxPages }, options.onFailure)
+    return registryOf(reader, writer, options)
+  } catch (error) {
+    reader.close()
+    throw error
+  }
 }
 
 function registryOf(reader: DatabaseSync, writer: RegistryWriter, options: RegistryOptions): Registry {

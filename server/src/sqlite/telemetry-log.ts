@@ -64,6 +64,10 @@ const MAX_PARTITIONS = 1_024
 /** Opens the log with everything that was ever acknowledged in it. */
 export async function openTelemetryLog(options: TelemetryLogOptions): Promise<TelemetryLog> {
   createFolder(options.folder)
+  // Before the worker starts: a folder that cannot be read must not leave a thread behind.
+  const hubs = readdirSync(options.folder)
+    .map(parseHubName)
+    .map((hub) => new HubLog(hub, join(options.folder, hub), options.settings))
   const { checkpointBytes, maxPages } = options.settings
   const data: LogWorkerData = { checkpointBytes, maxPages }
   const link = await WorkerLink.start<LogRequest, null>('log-worker', {
@@ -71,7 +75,7 @@ export async function openTelemetryLog(options: TelemetryLogOptions): Promise<Te
     subject: SUBJECT,
     onFailure: options.onFailure,
   })
-  return new SqliteTelemetryLog(link, options)
+  return new SqliteTelemetryLog(link, hubs, options)
 }
 
 class SqliteTelemetryLog implements TelemetryLog {
@@ -80,7 +84,7 @@ class SqliteTelemetryLog implements TelemetryLog {
   readonly #settings: TelemetryLogSettings
   readonly #reader: BlockReader
   /** One for each hub that the server holds or once held. */
-  readonly #hubs = new Map<HubName, HubLog>()
+  readonly #hubs: Map<HubName, HubLog>
   readonly #listeners = new Map<string, Set<() => void>>()
   readonly #scheduled = new Set<HubLog>()
   /** Work that `close` has to wait for. */
@@ -89,12 +93,12 @@ class SqliteTelemetryLog implements TelemetryLog {
   #waitingBytes = 0
   #closed = false
 
-  constructor(link: WorkerLink<LogRequest, null>, options: TelemetryLogOptions) {
+  constructor(link: WorkerLink<LogRequest, null>, hubs: readonly HubLog[], options: TelemetryLogOptions) {
     this.#link = link
     this.#options = options
     this.#settings = options.settings
     this.#reader = new BlockReader(options.settings.cacheBytes)
-    for (const name of readdirSync(options.folder)) this.#hub(parseHubName(name))
+    this.#hubs = new Map(hubs.map((hub) => [hub.hub, hub]))
   }
 
   append(partition: number, event: HubEvent): Promise<Position> {
