@@ -23,6 +23,7 @@ import type { Enrollments } from '../provisioning/enrollments.ts'
 import type { Registrar } from '../provisioning/register.ts'
 import { deviceApi } from './device/device-api.ts'
 import { parseJsonBody } from './json-body.ts'
+import { ManagementAccess } from './management/access.ts'
 import { managementApi } from './management/management-api.ts'
 import { managementFailure } from './management/management-failure.ts'
 import { provisioningApi } from './provisioning/provisioning-api.ts'
@@ -110,6 +111,7 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
   )
 
   await app.register(rateLimit, {
+    global: false,
     max: parts.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE,
     timeWindow: 60_000,
     cache: REMEMBERED_ADDRESSES,
@@ -117,14 +119,18 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
     errorResponseBuilder: (_request, { ttl }) =>
       new HubError('throttled', 'Too many requests from this address.', { retryAfter: ttl / 1000 }),
   })
+  // Before any route's own steps, so that attempts to authenticate count too.
+  app.addHook('onRequest', app.rateLimit())
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Holdfast', version: '1', description: 'The HTTP APIs of a Holdfast server.' },
     },
   })
+  // One door for both of the operator's APIs, so that a guesser is counted once.
+  const withToken = { ...parts, requireToken: new ManagementAccess(parts).requireToken() }
   for (const head of [serviceApi, deviceApi, provisioningApi, resourceManagerApi, managementApi])
-    await app.register(async (routes) => head(routes as Routes, parts))
+    await app.register(async (routes) => head(routes as Routes, withToken))
   await app.ready()
   return { close: () => app.close() }
 }

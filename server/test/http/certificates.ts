@@ -70,5 +70,5 @@ function issuer({ der, key }: TestAuthority) {
 
 function identity(der: Buffer, key: KeyObject, chain: readonly TestAuthority[]): TestIdentity {
   const cert = [encodePem('CERTIFICATE', der), ...chain.map(({ pem }) => pem)].join('')
-  return { der, cert, key: key.export({ type: 'pkcs8', format: 'pem' }) as string }
+  return { der, cert, key: key.export({ type: 'pkcs8', format: 'pem' }) }
 }

@@ -1,32 +1,28 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import provisioning from 'azure-iot-provisioning-device'
-import type { ProvisioningDeviceClient, RegistrationResult } from 'azure-iot-provisioning-device'
 import transport from 'azure-iot-provisioning-device-http'
 import symmetric from 'azure-iot-security-symmetric-key'
-import type { SymmetricKeySecurityClient } from 'azure-iot-security-symmetric-key'
 import security from 'azure-iot-security-x509'
-import type { X509Security } from 'azure-iot-security-x509'
 import { makeDevice, makeIntermediate, makeProof, makeRoot } from './certificates.ts'
 import type { TestIdentity } from './certificates.ts'
-import { HUB, PROVISIONING_HOST, startServer } from './running-server.ts'
+import { HUB, lead, PROVISIONING_HOST, startServer } from './running-server.ts'
 import type { RunningServer } from './running-server.ts'
+
+const { create } = provisioning.ProvisioningDeviceClient
+type SecurityClient = Parameters<typeof create>[3]
 
 const KEY = Buffer.alloc(32, 7).toString('base64')
 
-/** The SDK always dials port 443: the agent of its inner client is the one way to lead it to another. */
-function clientOf(server: RunningServer, identity: X509Security | SymmetricKeySecurityClient, scope = server.idScope) {
+function clientOf(server: RunningServer, identity: SecurityClient, scope = server.idScope) {
   const http = new transport.Http()
-  const { _httpBase: base } = http as unknown as { _httpBase: { setOptions(options: object): void } }
-  base.setOptions({ http: { agent: server.agent({ keepAlive: false }) } })
-  return provisioning.ProvisioningDeviceClient.create(PROVISIONING_HOST, scope, http, identity)
+  lead(http, '_httpBase', server.agent({ keepAlive: false }))
+  return create(PROVISIONING_HOST, scope, http, identity)
 }
 
-function register(client: ProvisioningDeviceClient): Promise<RegistrationResult> {
-  return client.register() as Promise<RegistrationResult>
-}
+const register = (client: ReturnType<typeof create>) => client.register()
 
-const x509 = (id: string, { cert, key }: TestIdentity) => new security.X509Security(id, { cert, key })
+const x509 = (id: string, { cert, key }: TestIdentity) => new security.X509Security(id, { cert, key }) as SecurityClient
 
 async function verifiedAuthority(server: RunningServer, name: string) {
   const root = await makeRoot(name)
@@ -79,7 +75,7 @@ test('a device registers by its symmetric key, and only at the right scope', asy
 
 test('raw requests: GET with a body, a body over the limit, malformed JSON, a foreign id', async (t) => {
   const server = await startServer(t)
-  const root = await makeRoot('Self')
+  const root = await verifiedAuthority(server, 'Plant root')
   const identity = await makeDevice(root, 'solo')
   await server.enrollments.putIndividual(
     {

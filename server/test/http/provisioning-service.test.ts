@@ -2,13 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ProvisioningServiceClient } from 'azure-iot-provisioning-service'
 import { makeDevice, makeIntermediate, makeRoot } from './certificates.ts'
-import { PROVISIONING_HOST, startServer } from './running-server.ts'
+import { lead, PROVISIONING_HOST, startServer } from './running-server.ts'
 import type { RunningServer } from './running-server.ts'
 
 async function clientOf(server: RunningServer): Promise<ProvisioningServiceClient> {
   const client = ProvisioningServiceClient.fromConnectionString(await server.provisioningConnectionString())
-  const inner = client as unknown as { _restApiClient: { setOptions(options: object): void } }
-  inner._restApiClient.setOptions({ http: { agent: server.agent() } })
+  lead(client, '_restApiClient', server.agent())
   return client
 }
 
@@ -32,7 +31,8 @@ test('an X.509 individual enrollment is made, updated by what came back, and del
   const info = created.attestation.x509?.clientCertificates?.primary?.info
   assert.equal(info?.subjectName, 'CN=pump-1')
 
-  await assert.rejects(client.createOrUpdateIndividualEnrollment({ ...created, etag: undefined }), {
+  const { etag: _etag, ...withoutEtag } = created
+  await assert.rejects(client.createOrUpdateIndividualEnrollment(withoutEtag as never), {
     name: 'DeviceAlreadyExistsError',
   })
   const updated = (await client.createOrUpdateIndividualEnrollment({ ...created, provisioningStatus: 'disabled' }))
@@ -63,7 +63,11 @@ test('a group takes certificates as PEM, base64 of PEM and base64 of DER', async
   const server = await startServer(t)
   const client = await clientOf(server)
   const intermediate = await makeIntermediate(await makeRoot('Plant root'), 'Plant line 1')
-  const forms = [intermediate.pem, Buffer.from(intermediate.pem).toString('base64'), intermediate.der.toString('base64')]
+  const forms = [
+    intermediate.pem,
+    Buffer.from(intermediate.pem).toString('base64'),
+    intermediate.der.toString('base64'),
+  ]
   for (const [index, certificate] of forms.entries()) {
     const group = (
       await client.createOrUpdateEnrollmentGroup({
@@ -94,9 +98,9 @@ test('queries page through everything and refuse conditions', async (t) => {
 type EnrollmentQuery = ReturnType<ProvisioningServiceClient['createIndividualEnrollmentQuery']>
 
 function next(query: EnrollmentQuery): Promise<{ registrationId: string }[]> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ registrationId: string }[]>()
-  query.next((error, result) => (error ? reject(error) : resolve(result as never)))
-  return promise
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+  query.next((error, result) => (error ? reject(error) : resolve(result)))
+  return promise as Promise<{ registrationId: string }[]>
 }
 
 test('a bulk operation reports each enrollment by itself', async (t) => {
@@ -105,11 +109,11 @@ test('a bulk operation reports each enrollment by itself', async (t) => {
   const enrollments = ['a', 'b'].map((registrationId) => ({ registrationId, attestation: { type: 'symmetricKey' } }))
   // The SDK's promise form never settles: its callback is what works.
   const run = (mode: string) => {
-    const { promise, resolve, reject } = Promise.withResolvers<{ isSuccessful: boolean; errors: unknown[] }>()
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     client.runBulkEnrollmentOperation({ mode, enrollments } as never, (error, result) =>
-      error ? reject(error) : resolve(result as never),
+      error ? reject(error) : resolve(result),
     )
-    return promise
+    return promise as Promise<{ isSuccessful: boolean; errors: unknown[] }>
   }
   assert.deepEqual(await run('create'), { isSuccessful: true, errors: [] })
   const again = await run('create')

@@ -49,6 +49,7 @@ export interface Reply {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly text: string
   /** The body parsed, or undefined when it is empty. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- each assertion says what it expects to find
   readonly json: any
 }
 
@@ -88,7 +89,7 @@ const CLOSED_HEAD: ByteHead = { accept: (stream: Duplex) => void stream.destroy(
 export async function startServer(t: TestContext, limits: { requestsPerMinute?: number } = {}): Promise<RunningServer> {
   const cleanup: (() => unknown)[] = []
   t.after(async () => {
-    for (const step of cleanup.reverse()) await step()
+    for (const step of cleanup.toReversed()) await step()
   })
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
   cleanup.push(() => rm(folder, { recursive: true }))
@@ -127,7 +128,9 @@ export async function startServer(t: TestContext, limits: { requestsPerMinute?: 
   })
   const enrollments = new Enrollments({ registry, bus, clock, random })
   const scope = await loadIdScope(registry.settings, random)
-  const linkedHubs = hubs.all().map(({ name, hosts }) => ({ hub: name, host: hosts[0] ?? '', weight: 1, latency: null }))
+  const linkedHubs = hubs
+    .all()
+    .map(({ name, hosts }) => ({ hub: name, host: hosts[0] ?? '', weight: 1, latency: null }))
   const webhook = new AllocationWebhook()
   const registrar = new Registrar({
     scope,
@@ -198,7 +201,6 @@ export async function startServer(t: TestContext, limits: { requestsPerMinute?: 
   }
   const plain = agent()
 
-
   return {
     port,
     idScope: scope,
@@ -231,6 +233,12 @@ export async function startServer(t: TestContext, limits: { requestsPerMinute?: 
       time.skew = ms
     },
   }
+}
+
+/** The service and device SDKs dial port 443 alone: an agent set on their inner client leads them here. */
+export function lead(sdk: object, innerClient: string, agent: Agent): void {
+  const inner = Reflect.get(sdk, innerClient) as { setOptions(options: object): void }
+  inner.setOptions({ http: { agent } })
 }
 
 function send(path: string, ask: Ask, agent: Agent): Promise<Reply> {

@@ -1,6 +1,5 @@
 import { answerFailuresIn } from '../routes.ts'
 import type { Routes } from '../routes.ts'
-import { ManagementAccess } from './access.ts'
 import { authorityRoutes } from './authorities.ts'
 import type { AuthorityParts } from './authorities.ts'
 import { managedDeviceRoutes } from './devices.ts'
@@ -17,18 +16,16 @@ import type { RefusalParts } from './refusals.ts'
 import { statusRoutes } from './status.ts'
 import type { StatusParts } from './status.ts'
 
-type AllParts = AuthorityParts &
+export type ManagementParts = AuthorityParts &
   ManagedDeviceParts &
   ManagedEnrollmentParts &
   HealthParts &
   PolicyParts &
   RefusalParts &
   StatusParts
-export type ManagementParts = Omit<AllParts, 'requireToken'>
 
 /** Holdfast's own API for the operator and the command line, and its health. */
-export function managementApi(routes: Routes, given: ManagementParts): void {
-  const parts = { ...given, requireToken: new ManagementAccess(given).requireToken() }
+export function managementApi(routes: Routes, parts: ManagementParts): void {
   answerFailuresIn(routes, managementFailure, parts.clock)
   healthRoutes(routes, parts)
   statusRoutes(routes, parts)

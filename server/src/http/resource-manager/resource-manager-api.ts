@@ -1,13 +1,11 @@
 import type { CertificateAuthorities } from '../../hub/certificate-authorities.ts'
 import type { Consumers } from '../../hub/consumers.ts'
 import type { Hubs } from '../../hub/hubs.ts'
-import type { Refusals } from '../../hub/refusals.ts'
 import type { ListenerPorts } from '../../net/listeners.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { PolicyStore, SettingStore } from '../../ports/registry.ts'
-import { ManagementAccess } from '../management/access.ts'
+import type { PolicyStore } from '../../ports/registry.ts'
 import { answerFailuresIn } from '../routes.ts'
-import type { Routes } from '../routes.ts'
+import type { RequestStep, Routes } from '../routes.ts'
 import { armFailure } from './arm-failure.ts'
 import { certificateRoutes } from './certificates.ts'
 import { consumerGroupRoutes } from './consumer-groups.ts'
@@ -23,42 +21,32 @@ export interface ResourceManagerParts {
   readonly authorities: CertificateAuthorities
   readonly consumers: Consumers
   readonly policies: PolicyStore
-  readonly settings: SettingStore
-  readonly refusals: Refusals
   readonly service: ProvisioningServiceFacts
   readonly ports: () => ListenerPorts
   readonly retentionHours: number
   readonly clock: Clock
+  readonly requireToken: RequestStep
 }
 
 /** The control plane that `@azure/arm-iothub` and `@azure/arm-deviceprovisioningservices` speak to. */
 export function resourceManagerApi(routes: Routes, parts: ResourceManagerParts): void {
   const { hubs, service } = parts
-  const requireToken = new ManagementAccess(parts).requireToken()
   answerFailuresIn(routes, armFailure, parts.clock)
-  iotHubRoutes(routes, { ...parts, requireToken, amqpsPort: () => parts.ports().amqps ?? DEFAULT_AMQPS_PORT })
-  consumerGroupRoutes(routes, { ...parts, requireToken })
-  certificateRoutes(
-    routes,
-    { ...parts, requireToken },
-    {
-      base: HUB_BASE,
-      collection: 'IotHubs',
-      registerOf: (resource) => hubNamed(hubs, resource).name,
+  iotHubRoutes(routes, { ...parts, amqpsPort: () => parts.ports().amqps ?? DEFAULT_AMQPS_PORT })
+  consumerGroupRoutes(routes, parts)
+  certificateRoutes(routes, parts, {
+    base: HUB_BASE,
+    collection: 'IotHubs',
+    registerOf: (resource) => hubNamed(hubs, resource).name,
+  })
+  provisioningServiceRoutes(routes, parts)
+  certificateRoutes(routes, parts, {
+    base: SERVICE_BASE,
+    collection: 'provisioningServices',
+    registerOf: (resource) => {
+      requireServiceNamed(service, resource)
+      return hubs.home.name
     },
-  )
-  provisioningServiceRoutes(routes, { ...parts, requireToken })
-  certificateRoutes(
-    routes,
-    { ...parts, requireToken },
-    {
-      base: SERVICE_BASE,
-      collection: 'provisioningServices',
-      registerOf: (resource) => {
-        requireServiceNamed(service, resource)
-        return hubs.home.name
-      },
-    },
-  )
+  })
   unsupportedResourceRoutes(routes)
 }
