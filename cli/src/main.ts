@@ -40,9 +40,10 @@ async function main(args: readonly string[]): Promise<number> {
     .configureOutput({ outputError: (text, write) => write(oneLine(text.replace(/^error: /, 'holdfast: '))) })
     // Inherited by the commands added from here on: errors come back as exceptions instead of ending the process.
     .exitOverride()
+  const wanted = args[0] === 'help' ? args[1] : args[0]
   for (const { name, summary, load } of GROUPS) {
     const group = program.command(name).description(summary)
-    if (args.slice(0, 2).includes(name)) (await load()).register(group)
+    if (name === wanted) (await load()).register(group)
   }
   try {
     await program.parseAsync(args, { from: 'user' })

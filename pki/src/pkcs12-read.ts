@@ -8,6 +8,9 @@ import { macKey, type MacHash } from './pkcs12.ts'
 /** A key and a chain of ten large certificates take under 100 kB. */
 const MAX_PFX_BYTES = 1024 * 1024
 
+/** A key, a chain of ten and some strangers; each encrypted part costs its own stretching. */
+const MAX_BAGS = 32
+
 /** What lies in a `.pfx`: the private key (PKCS#8, DER) and the certificates (DER) in the order of the file. */
 export interface Pkcs12File {
   readonly privateKey: Buffer
@@ -32,9 +35,12 @@ export function readPkcs12(bytes: Uint8Array, passphrase: string): Pkcs12File {
   const keys: Buffer[] = []
   const certificates: Buffer[] = []
   const safes = authenticatedSafe.wrapped().readSequence()
-  while (!safes.atEnd) {
+  for (let parts = 0; !safes.atEnd;) {
     const bags = readSafe(safes.readSequence(), passphrase).readSequence()
-    while (!bags.atEnd) readBag(bags.readSequence(), passphrase, { keys, certificates })
+    for (parts += 1; !bags.atEnd; parts += 1) {
+      if (parts > MAX_BAGS) throw new ParseError(`more than ${MAX_BAGS} parts`, 0)
+      readBag(bags.readSequence(), passphrase, { keys, certificates })
+    }
   }
   const [privateKey, second] = keys
   if (privateKey === undefined || second !== undefined) {

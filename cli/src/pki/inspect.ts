@@ -114,7 +114,7 @@ function showCertificate(certificate: Certificate, now: number): void {
   row('key', describeKey(certificate.publicKeyAlgorithm))
   row('key usage', keyUsages(certificate).join(', '))
   row('names', (extensions.subjectAltName ?? []).map(describeGeneralName).join(', '))
-  row('serial', certificate.serialHex)
+  row('serial', certificate.serialHex.replace(/^00(?=[89a-f])/, ''))
   row('key id', hex(extensions.subjectKeyIdentifier ?? new Uint8Array()))
   row('issuer key id', hex(extensions.authorityKeyIdentifier?.keyIdentifier ?? new Uint8Array()))
   row('SHA-1', certificate.sha1)

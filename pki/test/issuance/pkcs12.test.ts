@@ -216,6 +216,22 @@ test('a file that is huge or claims endless stretching is refused before any wor
   assert.throws(() => readPkcs12(writePkcs12(contents, endless, randomBytes), 'x'), ParseError)
 })
 
+test('a file of many parts is refused, since each may cost a stretching', () => {
+  const protection = protectPkcs12('x', randomBytes, 1)
+  const encryptedKey = encryptPrivateKey(
+    generateKey('p256').export({ type: 'pkcs8', format: 'der' }),
+    protection.bags,
+    randomBytes,
+  )
+  const read = (count: number) => {
+    const more = Array<Uint8Array>(count - 1).fill(root.certificate.der)
+    const contents = { encryptedKey, certificates: [root.certificate.der, ...more], friendlyName: 'x' } as const
+    return readPkcs12(writePkcs12(contents, protection, randomBytes), 'x').certificates.length
+  }
+  assert.equal(read(30), 30)
+  assert.throws(() => read(40), ParseError)
+})
+
 test('an altered file is refused', async () => {
   const { pfx } = await makeIdentity('x')
   const altered = Buffer.from(pfx)
