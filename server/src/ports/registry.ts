@@ -6,6 +6,7 @@ import type { ExpectedEtag } from '../model/etag.ts'
 import type { AuthorityName, DeviceId, EnrollmentGroupId, HubName, RegistrationId } from '../model/ids.ts'
 import type { Refusal, RefusalRule } from '../model/refusal.ts'
 import type { Registration } from '../model/registration.ts'
+import type { RevocationRecord, RevocationRecordKind, SequencedRecord } from '../model/revocation.ts'
 
 /**
  * The registry is the truth about identities, authorities, enrollments and policies.
@@ -25,6 +26,7 @@ export interface Registry {
   readonly registrations: RegistrationStore
   readonly policies: PolicyStore
   readonly refusals: RefusalStore
+  readonly revocations: RevocationStore
   readonly consumerGroups: ConsumerGroupStore
   /** Small named facts such as the id scope or the schema's birth; a value is written once or replaced whole. */
   readonly settings: SettingStore
@@ -42,7 +44,10 @@ export interface DeviceStore {
   delete(hub: HubName, deviceId: DeviceId, expected: ExpectedEtag): Promise<WriteOutcome>
   /** Applies each change on its own merits, all in one transaction; outcomes are in the order of the changes. */
   apply(changes: readonly DeviceChange[]): Promise<readonly ('written' | 'exists' | 'absent' | 'etag-mismatch')[]>
-  /** Connection bookkeeping that moves no etag and need not be durable before it returns. */
+  /**
+   * Connection bookkeeping that moves no etag and need not be durable before it returns. The two times only move
+   * forward: neither an older touch nor a replacement made from an older read moves them back.
+   */
   touch(
     hub: HubName,
     deviceId: DeviceId,
@@ -120,6 +125,20 @@ export interface RefusalStore {
   /** Newest first. `before` and `after` are row sequences for paging and following. */
   list(filter: RefusalFilter): Promise<readonly (Refusal & { readonly sequence: number })[]>
   countByRule(since: number): Promise<readonly { readonly rule: RefusalRule; readonly count: number }[]>
+}
+
+/**
+ * Everything that decides about revocation, in one order: each write gives its record the next sequence, so that whoever
+ * holds the records in memory catches up by it. Nothing is ever deleted: a lifted hold is a changed record.
+ */
+export interface RevocationStore {
+  get(hub: HubName, kind: RevocationRecordKind, id: string): Promise<SequencedRecord | null>
+  /** Records last written after this sequence, in its order, at most `limit`. */
+  changes(after: number, limit: number): Promise<readonly SequencedRecord[]>
+  /** Of the last write; 0 before the first. */
+  sequence(): Promise<number>
+  create(record: RevocationRecord): Promise<'written' | 'exists'>
+  replace(record: RevocationRecord, expected: ExpectedEtag): Promise<WriteOutcome>
 }
 
 export interface RefusalFilter {

@@ -24,7 +24,10 @@ export interface TelemetryLog {
   seek(hub: HubName, partition: number, time: number): Promise<number>
   /** Calls back after each commit that touched the partition, a hint to read again; returns the way to stop. */
   onCommit(hub: HubName, partition: number, listener: () => void): () => void
-  /** Drops whole periods older than `before` (ms), or the oldest ones until at most `maxBytes` remain. */
+  /**
+   * Drops whole periods whose events are all older than `before` (ms), and then the oldest ones until at most `maxBytes`
+   * remain or only the one being written to does. Sequences and times go on where they were.
+   */
   trim(limits: { before: number; maxBytes: number }): Promise<{ removedBytes: number }>
   close(): Promise<void>
 }

@@ -8,6 +8,7 @@ import { SqliteDeviceStore } from './device-store.ts'
 import { SqliteEnrollmentStore } from './enrollment-store.ts'
 import { SqliteRefusalStore } from './refusal-store.ts'
 import { SqliteRegistrationStore } from './registration-store.ts'
+import { SqliteRevocationStore } from './revocation-store.ts'
 import { RegistryWriter } from './registry-writer.ts'
 import { REGISTRY_MIGRATIONS } from './schema.ts'
 import { SqliteConsumerGroupStore, SqlitePolicyStore, SqliteSettingStore } from './small-stores.ts'
@@ -62,6 +63,7 @@ function registryOf(reader: DatabaseSync, writer: RegistryWriter, options: Regis
     registrations: new SqliteRegistrationStore(reader, writer),
     policies: new SqlitePolicyStore(reader, writer),
     refusals,
+    revocations: new SqliteRevocationStore(reader, writer),
     consumerGroups: new SqliteConsumerGroupStore(reader, writer),
     settings: new SqliteSettingStore(reader, writer),
     close: () => (closing ??= close()),

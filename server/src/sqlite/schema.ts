@@ -120,6 +120,30 @@ export const REGISTRY_MIGRATIONS: readonly string[] = [
 
   CREATE TABLE settings (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE revocation_records (
+    hub TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    sequence INTEGER NOT NULL DEFAULT 0,
+    certificate BLOB,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (hub, kind, id)
+  ) STRICT;
+  CREATE INDEX revocation_records_by_sequence ON revocation_records (sequence);
+  INSERT INTO revisions VALUES ('revocations', 0);
+  CREATE TRIGGER revocation_records_insert AFTER INSERT ON revocation_records BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'revocations';
+    UPDATE revocation_records SET sequence = (SELECT value FROM revisions WHERE name = 'revocations')
+      WHERE hub = NEW.hub AND kind = NEW.kind AND id = NEW.id;
+  END;
+  CREATE TRIGGER revocation_records_update AFTER UPDATE OF doc ON revocation_records BEGIN
+    UPDATE revisions SET value = value + 1 WHERE name = 'revocations';
+    UPDATE revocation_records SET sequence = (SELECT value FROM revisions WHERE name = 'revocations')
+      WHERE hub = NEW.hub AND kind = NEW.kind AND id = NEW.id;
+  END;
+  `,
 ]
 
 /** What the writer must know of a table; `columns` holds the key too. */
@@ -158,6 +182,11 @@ export const TABLES = {
   },
   policies: { key: ['owner', 'name'], columns: ['owner', 'name', 'doc'], monotone: [] },
   consumer_groups: { key: ['hub', 'name'], columns: ['hub', 'name'], monotone: [] },
+  revocation_records: {
+    key: ['hub', 'kind', 'id'],
+    columns: ['hub', 'kind', 'id', 'etag', 'certificate', 'doc'],
+    monotone: [],
+  },
   settings: { key: ['key'], columns: ['key', 'value'], monotone: [] },
 } as const satisfies Record<string, TableShape>
 

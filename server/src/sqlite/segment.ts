@@ -99,12 +99,15 @@ export function scanSegments(folder: string): readonly FoundSegment[] {
   const found: FoundSegment[] = []
   for (const file of existsSync(folder) ? readdirSync(folder).sort() : []) {
     const path = join(folder, file)
-    const owner = file.replace(/-(?:wal|shm)$/, '')
-    if (owner !== file && parseSegmentFile(owner) !== null && !existsSync(join(folder, owner))) rmSync(path)
+    const owner = file.replace(/-(?:journal|wal|shm)$/, '')
+    if (owner !== file && parseSegmentFile(owner) !== null && !existsSync(join(folder, owner))) {
+      rmSync(path, { force: true })
+    }
     const name = parseSegmentFile(file)
     if (name === null) continue
-    const origins = readSegment(path, originsOf)
-    // It was being made when the server stopped: nothing in it was ever acknowledged.
+    // It was being made when the server stopped: nothing in it was ever acknowledged. A rollback journal exists only
+    // while a new file is turned to write-ahead logging, which is on the disk before the first commit is.
+    const origins = existsSync(`${path}-journal`) ? null : readSegment(path, originsOf)
     if (origins === null) deleteSegment(path)
     else found.push({ name, path, origins })
   }
@@ -157,7 +160,7 @@ function statesOf(database: DatabaseSync, sql: string): readonly PartitionState[
 
 /** The database goes first: without it the other files mean nothing, while it could not be read whole without them. */
 export function deleteSegment(path: string): void {
-  for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true })
+  for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(path + suffix, { force: true })
 }
 
 /** Bytes that a segment takes on the disk. */

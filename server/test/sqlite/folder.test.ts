@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -99,6 +99,9 @@ describe('data folder', () => {
     await stores.close()
     const hub = join(folder, 'telemetry', HUB)
     openWriter(join(hub, '20300101T000000Z-00000.db')).close()
+    writeFileSync(join(hub, '20300101T000000Z-00001.db'), '')
+    writeFileSync(join(hub, '20300101T000000Z-00001.db-journal'), 'cut off')
+    writeFileSync(join(hub, '20300101T000000Z-00002.db-wal'), 'its database is gone')
     const reopened = await open()
     assert.equal((await reopened.telemetryLog.append(0, event('y'))).sequence, 1)
     const read = await reopened.telemetryLog.read(HUB, 0, 0, { events: 9, bytes: 1_000 })
