@@ -109,10 +109,6 @@ export function utf8String(text: string): Buffer {
   return element(Tag.utf8String, Buffer.from(text, 'utf8'))
 }
 
-export function ia5String(text: string): Buffer {
-  return element(Tag.ia5String, ascii(text))
-}
-
 export function bmpString(text: string): Buffer {
   return element(Tag.bmpString, Buffer.from(text, 'utf16le').swap16())
 }

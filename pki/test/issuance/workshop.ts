@@ -28,20 +28,28 @@ export interface TestCa {
   readonly key: KeyObject
 }
 
-export async function makeRoot({ name = 'Test Root', key = 'p256' as KeyType, pathLength = -1, days = 3650 } = {}) {
+interface CaOptions {
+  readonly name?: string
+  readonly key?: KeyType
+  readonly pathLength?: number
+  /** Of life. */
+  readonly days?: number
+}
+
+export async function makeRoot({ name = 'Test Root', key = 'p256', pathLength, days = 3650 }: CaOptions = {}) {
   const privateKey = generateKey(key)
   const profile = { subject: { commonName: name }, term: { now: NOW, lifetime: days * DAY } }
-  const limit = pathLength < 0 ? {} : { pathLength }
+  const limit = pathLength === undefined ? {} : { pathLength }
   return caOf(privateKey, await issueRoot(keySigner(privateKey), { ...profile, ...limit }, randomBytes))
 }
 
 export async function makeIntermediate(
   above: TestCa,
-  { name = 'Test Intermediate', key = 'p256' as KeyType, pathLength = -1, days = 1000 } = {},
+  { name = 'Test Intermediate', key = 'p256', pathLength, days = 1000 }: CaOptions = {},
 ) {
   const privateKey = generateKey(key)
   const profile = { subject: { commonName: name }, spki: spkiOf(privateKey), term: { now: NOW, lifetime: days * DAY } }
-  const limit = pathLength < 0 ? {} : { pathLength }
+  const limit = pathLength === undefined ? {} : { pathLength }
   return caOf(privateKey, await issueIntermediate(above.issuer, { ...profile, ...limit }, randomBytes))
 }
 
