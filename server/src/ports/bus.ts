@@ -1,3 +1,4 @@
+import type { DeviceProvenance } from '../model/device.ts'
 import type { DeviceId, HubName } from '../model/ids.ts'
 
 /**
@@ -12,7 +13,9 @@ export type Hint =
       readonly deviceId: DeviceId
       readonly change: 'updated' | 'disabled' | 'deleted'
     }
-  | { readonly kind: 'enrollments-changed' }
+  /** Which one; absent: any. */
+  | { readonly kind: 'enrollments-changed'; readonly enrollment?: DeviceProvenance['enrollment'] }
+  | { readonly kind: 'revocations-changed' }
   | { readonly kind: 'refused' }
 
 export interface Bus {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { Device } from '../../src/model/device.ts'
 import type { ExpectedEtag } from '../../src/model/etag.ts'
 import { parseAuthorityName, parseDeviceId, parseEnrollmentGroupId, parseRegistrationId } from '../../src/model/ids.ts'
+import type { KnownAuthority, RevocationRule } from '../../src/model/revocation.ts'
 import type { Registry } from '../../src/ports/registry.ts'
 import { HUB, NOW, OTHER_HUB, authority, device, group, individual, refusal, registration } from './nouns.ts'
 
@@ -317,6 +318,55 @@ export function registryContract(
         const completion = { registration: registration('pump-1'), device: null, expectedDevice: null, leave: null }
         assert.equal(await registry.registrations.complete(completion), 'written')
         assert.equal(await registry.devices.get(HUB, deviceId), null)
+      })
+    })
+
+    describe('revocation records', () => {
+      const rule: RevocationRule = {
+        kind: 'rule',
+        hub: HUB,
+        id: 'ab'.repeat(32),
+        etag: 'e1',
+        subject: 'CN=Root',
+        policy: 'require',
+        crlUrls: [],
+        fetch: true,
+        ocsp: null,
+      }
+      const known: KnownAuthority = {
+        kind: 'authority',
+        hub: OTHER_HUB,
+        id: 'cd'.repeat(32),
+        etag: 'e1',
+        certificate: Uint8Array.of(0, 255, 1),
+      }
+
+      test('come back as given, in the order of their last change, also after reopening', async () => {
+        assert.equal(await registry.revocations.sequence(), 0)
+        assert.equal(await registry.revocations.create(rule), 'written')
+        assert.equal(await registry.revocations.create(known), 'written')
+        assert.deepEqual(await registry.revocations.changes(0, 10), [
+          { ...rule, sequence: 1 },
+          { ...known, sequence: 2 },
+        ])
+        const changed = { ...rule, etag: 'e2', policy: 'off' } as const
+        assert.equal(await registry.revocations.replace(changed, exactly('e1')), 'written')
+        registry = await under.reopen()
+        assert.equal(await registry.revocations.sequence(), 3)
+        assert.deepEqual(await registry.revocations.changes(0, 1), [{ ...known, sequence: 2 }])
+        assert.deepEqual(await registry.revocations.changes(2, 10), [{ ...changed, sequence: 3 }])
+        assert.deepEqual(await registry.revocations.changes(3, 10), [])
+      })
+
+      test('are told apart by hub and kind, and what is refused moves no sequence', async () => {
+        await registry.revocations.create(rule)
+        assert.equal(await registry.revocations.create({ ...rule, policy: 'off' }), 'exists')
+        assert.equal(await registry.revocations.replace(rule, exactly('e0')), 'etag-mismatch')
+        assert.equal(await registry.revocations.replace({ ...rule, hub: OTHER_HUB }, ANY), 'absent')
+        assert.equal(await registry.revocations.sequence(), 1)
+        assert.deepEqual(await registry.revocations.get(HUB, 'rule', rule.id), { ...rule, sequence: 1 })
+        assert.equal(await registry.revocations.get(HUB, 'crl', rule.id), null)
+        assert.equal(await registry.revocations.get(OTHER_HUB, 'rule', rule.id), null)
       })
     })
 
