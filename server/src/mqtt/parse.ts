@@ -75,9 +75,8 @@ export function assertFirstByte(first: number): void {
 const CLIENT_TYPES: ReadonlySet<number> = new Set([1, 3, 4, 5, 6, 7, 8, 10, 12, 14])
 
 function parsePublish(first: number, buffer: Buffer, start: number, end: number, topics: TopicReader): PublishPacket {
-  const qos = (first >> 1) & 3
+  const qos = qosOf(first >> 1, 'MQTT-3.3.1-4')
   const dup = (first & 8) !== 0
-  if (qos === 3) throw new MqttViolation('MQTT-3.3.1-4', 'PUBLISH has both QoS bits set')
   if (qos === 0 && dup) throw new MqttViolation('MQTT-3.3.1-2', 'PUBLISH at QoS 0 has the DUP flag')
   const topicStart = start + 2
   const topicEnd = topicStart + uint16(buffer, start, end)
@@ -91,7 +90,7 @@ function parsePublish(first: number, buffer: Buffer, start: number, end: number,
     if (packetId === 0) throw zeroPacketId()
   }
   const payload = buffer.subarray(payloadStart, end)
-  return { type: 'publish', topic, payload, qos: qos as QoS, retain: (first & 1) !== 0, dup, packetId }
+  return { type: 'publish', topic, payload, qos, retain: (first & 1) !== 0, dup, packetId }
 }
 
 function parseConnect(fields: Fields): ConnectPacket | UnsupportedConnect {
@@ -117,7 +116,6 @@ function assertConnectFlags(flags: number): void {
     if (willQoS !== 0) throw new MqttViolation('MQTT-3.1.2-13', 'CONNECT has a will QoS but no will')
     if ((flags & 0x20) !== 0) throw new MqttViolation('MQTT-3.1.2-15', 'CONNECT has a will retain flag but no will')
   }
-  if (willQoS === 3) throw new MqttViolation('MQTT-3.1.2-14', 'The will has both QoS bits set')
   if ((flags & 0x80) === 0 && (flags & 0x40) !== 0) {
     throw new MqttViolation('MQTT-3.1.2-22', 'CONNECT has a password but no user name')
   }
@@ -126,7 +124,7 @@ function assertConnectFlags(flags: number): void {
 function parseWill(flags: number, fields: Fields): Will {
   const topic = fields.text()
   assertTopicName(topic)
-  return { topic, payload: fields.bytes(), qos: ((flags >> 3) & 3) as QoS, retain: (flags & 0x20) !== 0 }
+  return { topic, payload: fields.bytes(), qos: qosOf(flags >> 3, 'MQTT-3.1.2-14'), retain: (flags & 0x20) !== 0 }
 }
 
 function parseSubscribe(fields: Fields): SubscribePacket {
@@ -136,12 +134,26 @@ function parseSubscribe(fields: Fields): SubscribePacket {
   while (!fields.done) {
     const filter = fields.text()
     assertTopicFilter(filter)
-    const qos = fields.byte()
-    if (qos > 2) throw new MqttViolation('MQTT-3.8.3-4', 'A requested QoS is not 0, 1 or 2')
-    subscriptions.push({ filter, qos: qos as QoS })
+    const options = fields.byte()
+    if (options > 3) throw new MqttViolation('MQTT-3.8.3-4', 'Reserved bits of a requested QoS are set')
+    subscriptions.push({ filter, qos: qosOf(options, 'MQTT-3.8.3-4') })
     assertFilterCount(subscriptions.length)
   }
   return { type: 'subscribe', packetId, subscriptions }
+}
+
+/** The QoS in the lowest two bits. */
+function qosOf(bits: number, statement: string): QoS {
+  switch (bits & 3) {
+    case 0:
+      return 0
+    case 1:
+      return 1
+    case 2:
+      return 2
+    default:
+      throw new MqttViolation(statement, 'Both QoS bits are set')
+  }
 }
 
 function parseFilters(fields: Fields): readonly string[] {

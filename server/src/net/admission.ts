@@ -43,9 +43,13 @@ export class Admission {
     this.#timer = setInterval(() => this.tick(), 1000).unref()
   }
 
-  /** Registers a socket just accepted; `false` means that a bound is reached and the socket has been reset. */
+  /** Registers a socket just accepted; `false` means that a bound is reached, or nobody there, and the socket is gone. */
   enter(socket: Socket): boolean {
-    const addressKey = addressKeyOf(socket.remoteAddress ?? '')
+    if (socket.remoteAddress === undefined) {
+      socket.destroy()
+      return false
+    }
+    const addressKey = addressKeyOf(socket.remoteAddress)
     const limit = this.#limitReachedBy(addressKey)
     if (limit !== null) {
       this.#metrics.rejectedConnections.inc({ limit })

@@ -75,6 +75,7 @@ export class Listeners {
     this.https = createHttpsServer({ ...tlsOptions, ...HTTP_LIMITS, noDelay: true })
     this.#tls = [mqtts, amqps, this.https]
     this.#servers = { mqtts, https: this.https, amqps, amqp: createNetServer({ noDelay: true }) }
+    for (const server of Object.values(this.#servers)) this.#surviveAcceptErrors(server)
     this.#serveBytes(mqtts, 'mqtt', options.heads.mqtt)
     this.#serveBytes(amqps, 'amqp', options.heads.amqp)
     this.#serveHttps()
@@ -132,6 +133,13 @@ export class Listeners {
     this.https.on('request', (request) => this.admission.probationOf(request.socket).passed())
     const upgrades = new WebSocketUpgrades(heads, this.admission)
     this.https.on('upgrade', (request, socket, head) => upgrades.handle(request, socket, head))
+  }
+
+  /** A failed accept (no file descriptor left) costs that connection, not the server. */
+  #surviveAcceptErrors(server: NetServer): void {
+    server.on('error', () => {
+      if (server.listening) this.#options.metrics.rejectedConnections.inc({ limit: 'accept' })
+    })
   }
 
   #servePlainAmqp(): void {

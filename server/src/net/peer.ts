@@ -62,13 +62,13 @@ function chainAsSent(leaf: X509Certificate | undefined): readonly Uint8Array[] {
 
 function tlsFacts(socket: TLSSocket): TlsFacts {
   const cipher = socket.getCipher()
-  const { servername } = socket as TLSSocket & { servername?: string | false }
+  const { servername } = socket
   return {
     version: socket.getProtocol() ?? 'unknown',
     cipher: cipher.standardName,
     // Node tells the group of a key exchange on the client's side only.
     group: null,
-    serverName: servername === undefined || servername === false ? null : servername,
+    serverName: typeof servername === 'string' ? servername : null,
     resumed: false,
   }
 }

@@ -94,6 +94,12 @@ describe('TLS listeners', () => {
     await once(socket, 'close')
   })
 
+  test('survive an accept that fails', async () => {
+    listening.listeners.https.emit('error', new Error('accept EMFILE'))
+    const { values } = await listening.metrics.rejectedConnections.get()
+    assert.equal(values.find(({ labels }) => labels['limit'] === 'accept')?.value, 1)
+  })
+
   test('serve HTTPS beside, where a request ends the probation', async () => {
     const request = httpsRequest({
       host: '127.0.0.1',
