@@ -3,7 +3,7 @@ import { KeyPurpose } from './oid.ts'
 import { keyWeakness } from './signature.ts'
 import { strictProfileViolation } from './strict-profile.ts'
 import type { Finding } from './trust-error.ts'
-import { instant } from './trust-error.ts'
+import { clip, instant } from './trust-error.ts'
 
 /** What a certificate must be by itself, wherever it stands: the checks of RFC 5280 §6.1 that need no neighbour. */
 
@@ -165,6 +165,6 @@ function checkExtendedKeyUsage({ extensions }: Certificate, { purpose }: Expecta
   if (purpose === 'any' || purpose === 'crlSign') return undefined
   if (extKeyUsage.includes(KeyPurpose[purpose]) || extKeyUsage.includes(KeyPurpose.any)) return undefined
   const problem = `has an extendedKeyUsage that does not allow ${purpose}`
-  const evidence = { required: KeyPurpose[purpose], present: extKeyUsage.join(' ') }
+  const evidence = { required: KeyPurpose[purpose], present: clip(extKeyUsage.join(' ')) }
   return { rule: 'extended-key-usage', problem, remedy: `issue it again with extendedKeyUsage ${purpose}`, evidence }
 }

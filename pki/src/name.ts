@@ -143,7 +143,7 @@ function displayAttribute({ type, text, value }: Attribute): string {
 }
 
 /** RFC 4514 §2.4, plus every character that a terminal or an eye would not show as itself. */
-function escapeText(text: string): string {
+export function escapeText(text: string): string {
   return text
     .replace(/[\\"+,;<>]|^[ #]| $/g, (c) => `\\${c}`)
     .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => Buffer.from(c, 'utf8').toString('hex').replace(/../g, '\\$&'))

@@ -6,7 +6,7 @@ import type { Spending } from './path-budget.ts'
 import type { PolicyInputs } from './policies.ts'
 import { validatePolicies } from './policies.ts'
 import type { Finding, TrustError } from './trust-error.ts'
-import { refusal } from './trust-error.ts'
+import { clip, displayName, refusal } from './trust-error.ts'
 
 export interface PathExpectation extends Omit<Expectation, 'role'> {
   readonly policies: PolicyInputs
@@ -73,8 +73,10 @@ function checkNameConstraints(path: readonly Certificate[], spending: Spending):
       if (position > 0 && certificate.selfIssued) continue
       const violation = constraintViolation(certificate, constraints, spending)
       if (violation === undefined) continue
-      const { name, reason } = violation
-      const problem = `has the name ${name}, which is ${reason === 'cannot be judged' ? 'not comparable with' : `${reason} by`} the name constraints of "${ca.subject.toString()}"`
+      const { reason } = violation
+      const name = clip(violation.name)
+      const relation = reason === 'cannot be judged' ? 'not comparable with' : `${reason} by`
+      const problem = `has the name ${name}, which is ${relation} the name constraints of ${displayName(ca)}`
       const remedy = 'issue the certificate with a name that this CA may issue for'
       const evidence = { name, reason, constrainedBy: ca.sha256 }
       return refusal({ rule: 'name-constraints', problem, remedy, evidence }, certificate, position)
@@ -84,7 +86,7 @@ function checkNameConstraints(path: readonly Certificate[], spending: Spending):
 }
 
 function malformedConstraints(what: string): Finding {
-  const problem = `has name constraints with ${what}`
+  const problem = `has name constraints with ${clip(what)}`
   return { rule: 'name-constraints', problem, remedy: 'issue the CA certificate again with well-formed constraints' }
 }
 

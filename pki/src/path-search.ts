@@ -4,11 +4,12 @@ import type { PathRequest } from './path.ts'
 import { BudgetExceeded } from './path-budget.ts'
 import type { Spending } from './path-budget.ts'
 import { Candidates, isSameEntity, likeliestFirst } from './path-candidates.ts'
+import { PathLinks } from './path-links.ts'
 import type { PathExpectation } from './path-rules.ts'
 import { judgePath } from './path-rules.ts'
 import { anchorAsLeaf, issuerMissing, signatureRefused, tooExpensive } from './search-refusals.ts'
 import type { SignatureVerifier } from './signature.ts'
-import type { TrustError } from './trust-error.ts'
+import type { Finding, TrustError } from './trust-error.ts'
 import { isMoreTelling, refusal } from './trust-error.ts'
 
 export interface FoundPath {
@@ -19,45 +20,43 @@ export interface FoundPath {
 
 /**
  * Looks for a path depth first, from the leaf up along names, and judges each one that reaches an anchor. Signatures are
- * then checked from the anchor down, so that a chain no anchor stands behind costs its sender's victim one check, and its
- * keys are never decoded. What fails is tried again another way until a path is good or the budget is spent.
+ * then checked from the anchor down, so that a chain no anchor stands behind costs one check, and its keys are never
+ * decoded. Only where several issuers bear the name does the signature choose between them at once: going through all of
+ * them would take time exponential in their number. What fails is tried another way until the budget is spent.
  */
 export class PathSearch {
   readonly #request: PathRequest
   readonly #expected: PathExpectation
-  readonly #signatures: SignatureVerifier
   readonly #spending: Spending
   readonly #candidates: Candidates
-  /** Signature verdicts of this search, by child and issuer. */
-  readonly #verdicts = new Map<Certificate, Map<Certificate, boolean>>()
+  readonly #links: PathLinks
   #refusal: TrustError | undefined
 
   constructor(request: PathRequest, signatures: SignatureVerifier, spending: Spending) {
     const { profile, purpose, now, policies = {}, maxIntermediates } = request
     this.#request = request
     this.#expected = { profile, purpose, now, policies, maxIntermediates }
-    this.#signatures = signatures
     this.#spending = spending
     const { certificates } = spending.limits
     if (request.intermediates.length + 1 > certificates) throw new BudgetExceeded('certificates', certificates)
     this.#candidates = new Candidates(request.intermediates)
+    this.#links = new PathLinks(request.leaf, signatures, spending)
   }
 
   run(): FoundPath | TrustError {
     const { leaf, anchors } = this.#request
     // What is wrong with the leaf itself no path can mend.
     const finding = certificateFinding(leaf, { ...this.#expected, role: 'leaf' })
-    const found = finding === undefined ? this.#extend([leaf]) : this.#note(refusal(finding, leaf, 0))
+    const found = finding === undefined ? this.#extend([leaf], leaf) : this.#refuse(finding, leaf, 0)
     if (found !== undefined) return found
     if (anchors.find(leaf) !== undefined) return anchorAsLeaf(leaf)
     return this.#refusal ?? issuerMissing([leaf])
   }
 
-  /** Every way to go on from the last certificate of `path`: to an anchor first, then through an intermediate. */
-  #extend(path: readonly Certificate[]): FoundPath | undefined {
+  /** Every way to go on from `last`, the end of `path`: to an anchor first, then through an intermediate. */
+  #extend(path: readonly Certificate[], last: Certificate): FoundPath | undefined {
     this.#spending.step()
-    const last = path.at(-1)
-    if (last === undefined || path.length >= this.#spending.limits.pathLength) return this.#tooLong()
+    if (path.length >= this.#spending.limits.pathLength) return this.#tooLong()
     const isNew = (issuer: Certificate): boolean => !path.some((member) => isSameEntity(member, issuer))
     const anchors = likeliestFirst(last, this.#request.anchors.bySubject(last.issuer)).filter(isNew)
     for (const anchor of anchors) {
@@ -65,8 +64,11 @@ export class PathSearch {
       if (found !== undefined) return found
     }
     const intermediates = this.#candidates.issuersOf(last).filter(isNew)
+    const isAmbiguous = anchors.length + intermediates.length > 1
     for (const issuer of intermediates) {
-      const found = this.#through(path, issuer)
+      const longer = [...path, issuer]
+      const isPossible = !isAmbiguous || this.#links.isSigned(last, issuer, false)
+      const found = isPossible ? this.#through(longer, issuer) : this.#refuseSignature(longer, path.length - 1)
       if (found !== undefined) return found
     }
     if (anchors.length + intermediates.length === 0) this.#note(issuerMissing(path))
@@ -74,18 +76,15 @@ export class PathSearch {
   }
 
   #through(path: readonly Certificate[], issuer: Certificate): FoundPath | undefined {
-    const [child] = path.slice(-1)
-    if (child !== undefined && this.#verdicts.get(child)?.get(issuer) === false) return undefined
     const finding = certificateFinding(issuer, { ...this.#expected, role: 'intermediate' })
-    if (finding === undefined) return this.#extend([...path, issuer])
-    this.#note(refusal(finding, issuer, path.length))
-    return undefined
+    return finding === undefined ? this.#extend(path, issuer) : this.#refuse(finding, issuer, path.length - 1)
   }
 
   #judge(path: readonly Certificate[]): FoundPath | undefined {
     this.#spending.step()
     const broken = this.#brokenLink(path)
-    if (broken !== undefined) return this.#note(signatureRefused(path, broken, this.#candidates))
+    if (broken !== undefined) return this.#refuseSignature(path, broken)
+    this.#links.remember(path)
     const judgement = judgePath(path, this.#expected, this.#spending)
     if (judgement.kind !== 'accepted') return this.#note(judgement)
     const revoked = this.#request.checkRevocation?.(path)
@@ -97,28 +96,17 @@ export class PathSearch {
   #brokenLink(path: readonly Certificate[]): number | undefined {
     for (let position = path.length - 2; position >= 0; position--) {
       const [child, issuer] = path.slice(position, position + 2)
-      if (child === undefined || issuer === undefined || !this.#isSigned(child, issuer, position)) return position
+      if (child === undefined || issuer === undefined || !this.#links.isSigned(child, issuer, true)) return position
     }
     return undefined
   }
 
-  #isSigned(child: Certificate, issuer: Certificate, position: number): boolean {
-    const known = this.#verdicts.get(child)?.get(issuer)
-    if (known !== undefined) return known
-    const verdict = this.#checkSignature(child, issuer, position > 0)
-    const verdicts = this.#verdicts.get(child)
-    if (verdicts === undefined) this.#verdicts.set(child, new Map([[issuer, verdict]]))
-    else verdicts.set(issuer, verdict)
-    return verdict
+  #refuse(finding: Finding, certificate: Certificate, position: number): undefined {
+    return this.#note(refusal(finding, certificate, position))
   }
 
-  #checkSignature(child: Certificate, issuer: Certificate, isCa: boolean): boolean {
-    if (isCa && this.#signatures.isKnown(child, issuer)) return true
-    this.#spending.signature()
-    const good = this.#signatures.verify(child, issuer)
-    // A CA certificate returns with every device below it; a leaf would only push CAs out.
-    if (good && isCa) this.#signatures.remember(child, issuer)
-    return good
+  #refuseSignature(path: readonly Certificate[], position: number): undefined {
+    return this.#note(signatureRefused(path, position, this.#request.anchors, this.#candidates))
   }
 
   #tooLong(): undefined {

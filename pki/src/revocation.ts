@@ -8,7 +8,7 @@ import type { DistributionPoint } from './distribution-point.ts'
 import type { Name } from './name.ts'
 import type { PathVerifier } from './path.ts'
 import type { TrustError } from './trust-error.ts'
-import { instant, refusal } from './trust-error.ts'
+import { clip, instant, refusal } from './trust-error.ts'
 
 /**
  * What to do about a certificate whose status no CRL at hand settles. `require`: refuse. `prefer`: accept, but obey every
@@ -203,7 +203,7 @@ function staleness(crl: Crl, now: number): string | undefined {
 }
 
 function label({ number, issuer }: Crl): string {
-  return `${number ?? 'without number'} of "${issuer.toString()}"`
+  return `${number ?? 'without number'} of "${clip(issuer.toString())}"`
 }
 
 function revoked({ revokedAt, reason, source }: Revocation, certificate: Certificate, position: number): TrustError {

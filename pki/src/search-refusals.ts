@@ -1,10 +1,12 @@
+import type { AnchorSet } from './anchor-set.ts'
 import type { Certificate } from './certificate.ts'
 import { sameBytes } from './certificate.ts'
+import { escapeText } from './name.ts'
 import type { Candidates } from './path-candidates.ts'
 import type { BudgetExceeded } from './path-budget.ts'
 import { isSameEntity, keyIdentifierMatch } from './path-candidates.ts'
 import type { TrustError } from './trust-error.ts'
-import { displayName, refusal, summarize } from './trust-error.ts'
+import { clip, displayName, refusal, summarize } from './trust-error.ts'
 
 /** How a search that found no path is explained to the person who must mend it. */
 
@@ -14,10 +16,11 @@ export function issuerMissing(path: readonly Certificate[]): TrustError {
   const last = path[position]
   if (last === undefined) throw new RangeError('a path holds its leaf at least')
   if (last.selfIssued) return position === 0 ? selfSignedLeaf(last) : untrustedRoot(last, position)
-  const issuer = last.issuer.commonNames.at(-1) ?? last.issuer.toString()
-  const problem = `was issued by "${last.issuer.toString()}", which was not sent and is not a registered CA`
-  const remedy = `if ${JSON.stringify(issuer)} is an intermediate, append it to the device's chain file; if it is the CA to trust, register it and prove its possession`
-  const evidence = { issuer: last.issuer.toString() }
+  const issuer = clip(last.issuer.toString())
+  const name = clip(escapeText(last.issuer.commonNames.at(-1) ?? issuer))
+  const problem = `was issued by "${issuer}", which was not sent and is not a registered CA`
+  const remedy = `if "${name}" is an intermediate, append it to the device's chain file; if it is the CA to trust, register it and prove its possession`
+  const evidence = { issuer }
   return refusal({ rule: 'issuer-not-found', problem, remedy, evidence }, last, position)
 }
 
@@ -34,12 +37,17 @@ function untrustedRoot(root: Certificate, position: number): TrustError {
 }
 
 /** The certificate at `position` names the next one as its issuer, but was not signed with that one's key. */
-export function signatureRefused(path: readonly Certificate[], position: number, candidates: Candidates): TrustError {
+export function signatureRefused(
+  path: readonly Certificate[],
+  position: number,
+  anchors: AnchorSet,
+  candidates: Candidates,
+): TrustError {
   const child = path[position]
   const issuer = path[position + 1]
   if (child === undefined || issuer === undefined) throw new RangeError('no such link in the path')
-  const isAnchor = position === path.length - 2
-  if (isAnchor && meansAnotherKey(child, issuer, candidates)) return anotherKey(child, issuer, position)
+  const anchor = anchors.find(issuer)
+  if (anchor !== undefined && meansAnotherKey(child, anchor, candidates)) return anotherKey(child, anchor, position)
   const name = displayName(issuer)
   const problem = `carries a signature that was not made by its issuer ${name}`
   const remedy = `issue it again from the true ${name}; if that CA was made anew, its certificate here is of the old key`

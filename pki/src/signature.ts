@@ -57,21 +57,29 @@ export class SignatureVerifier {
     this.#verified.set(edgeKey(signed, issuer), true)
   }
 
-  /** Checks the signature (RFC 5280 §6.1.3 (a)(1)). The key and the scheme must be of one kind and acceptable. */
-  verify(signed: Signed, issuer: HeldKey): boolean {
+  /** Keeps the issuer's key decoded. */
+  rememberKey(issuer: HeldKey): void {
+    this.#key(issuer, true)
+  }
+
+  /**
+   * Checks the signature. The key and the scheme must be of one kind and acceptable. `keepKey`: keep the decoded key for
+   * the next time; not for keys of strangers.
+   */
+  verify(signed: Signed, issuer: HeldKey, keepKey = true): boolean {
     const { signatureAlgorithm } = signed
     if (signatureAlgorithm.kind !== 'supported') return false
     const { scheme } = signatureAlgorithm
     if (issuer.publicKeyAlgorithm.kind !== scheme.key || keyWeakness(issuer.publicKeyAlgorithm)) return false
-    const key = this.#key(issuer)
+    const key = this.#key(issuer, keepKey)
     return key !== undefined && verify(scheme.digest, signed.tbs, verifyKey(scheme, key), signed.signature)
   }
 
-  #key(issuer: HeldKey): KeyObject | undefined {
+  #key(issuer: HeldKey, keep: boolean): KeyObject | undefined {
     const known = this.#keys.get(issuer.spkiKey)
     if (known !== undefined) return known
     const key = decodeKey(issuer.spki)
-    if (key !== undefined) this.#keys.set(issuer.spkiKey, key)
+    if (key !== undefined && keep) this.#keys.set(issuer.spkiKey, key)
     return key
   }
 }

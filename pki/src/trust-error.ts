@@ -71,8 +71,8 @@ export interface Finding {
 
 export function summarize(certificate: Certificate, position: number): CertificateSummary {
   const { notBefore, notAfter, sha256 } = certificate
-  const subject = certificate.subject.toString()
-  const issuer = certificate.issuer.toString()
+  const subject = clip(certificate.subject.toString())
+  const issuer = clip(certificate.issuer.toString())
   return { subject, issuer, serial: certificate.serialHex, notBefore, notAfter, sha256, position }
 }
 
@@ -92,7 +92,14 @@ export function describe(certificate: Certificate, position: number): string {
 /** The common name where there is one, in quotes; otherwise the whole subject. */
 export function displayName({ subject, serialHex }: Certificate): string {
   if (subject.isEmpty) return `without a subject (serial ${serialHex})`
-  return `"${subject.toString()}"`
+  return `"${clip(subject.toString())}"`
+}
+
+/** Strangers choose their names; what is shown and stored of one is bounded. RFC 5280's own bound for a CN is 64. */
+const MAX_SHOWN = 256
+
+export function clip(text: string): string {
+  return text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN)}…`
 }
 
 export function isMoreTelling(a: TrustError, b: TrustError | undefined): boolean {

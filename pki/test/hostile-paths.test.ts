@@ -79,15 +79,13 @@ describe('loops', () => {
   test('many CAs of one name and different keys, which each could have signed each', () => {
     const twins = Array.from({ length: 9 }, () => forgeCa('Root'))
     const leaf = forge({ subject: 'd', issuer: forgeCa('Root') })
-    const rule = ruleOf(judge(leaf, twins, [root]))
-    assert.ok(['anchor-key-mismatch', 'budget-exceeded'].includes(rule), rule)
+    assert.equal(ruleOf(judge(leaf, twins, [root])), 'anchor-key-mismatch')
   })
 
   test('the same with the true issuer hidden among them, which is found', () => {
     const issuer = forgeCa('Root', { issuer: root })
     const twins = Array.from({ length: 8 }, () => forgeCa('Root', { issuer: root }))
-    const rule = ruleOf(judge(forge({ subject: 'd', issuer }), [...twins, issuer], [root]))
-    assert.ok(['accepted', 'budget-exceeded'].includes(rule), rule)
+    assert.equal(ruleOf(judge(forge({ subject: 'd', issuer }), [...twins, issuer], [root])), 'accepted')
   })
 })
 
