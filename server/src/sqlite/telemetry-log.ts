@@ -228,8 +228,8 @@ class SqliteTelemetryLog implements TelemetryLog {
     const bytes = blocks.reduce((sum, { writer }) => sum + writer.length, 0)
     const positions = firstSequences(hub, blocks)
     try {
-      createFolder(join(this.#options.folder, hub.hub))
       const target = hub.target(time)
+      if (target.path !== hub.segments.at(-1)?.path) createFolder(join(this.#options.folder, hub.hub))
       const { path, origins } = target
       const rows = blocks.map(({ partition, writer }, index) => ({
         partition,
