@@ -130,8 +130,8 @@ export class Connection implements Line {
         this.#refuse('connect-timeout', `No complete CONNECT came within ${this.#host.connectSeconds} seconds.`)
         return this.destroy()
       case 'open':
-        // While we do not read we cannot tell whether the client is silent.
-        if (this.#paused) this.#since = second
+        // While we do not read we cannot tell whether the client is silent, unless it is the one who does not read.
+        if (this.#paused && !this.#stream.writableNeedDrain) this.#since = second
         // [MQTT-3.1.2-24]: as if the network had failed.
         else if (silence > this.#silenceLimit) this.destroy()
         return

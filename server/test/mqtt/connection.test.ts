@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { HubError } from '../../src/errors.ts'
+import { parseDeviceId } from '../../src/model/ids.ts'
 import { CONNECTION_LIMITS } from '../../src/mqtt/connection.ts'
 import { ANY, HUB, startFixture } from './fixture.ts'
 import type { Fixture } from './fixture.ts'
@@ -342,7 +343,7 @@ describe('an MQTT connection', () => {
         client.send(Buffer.from(bytes.toString('latin1').replace('{id}', id.slice(0, 4)), 'latin1'))
         await client.closed
         assert.deepEqual(client.packets, [])
-        assert.equal(fixture.sessions.find(HUB, id as never), null)
+        assert.equal(fixture.sessions.find(HUB, parseDeviceId(id)), null)
         assert.match((await ruleOf(id)) ?? '', /protocol-violation|request-too-large/)
       })
     }
@@ -410,6 +411,28 @@ describe('silence', () => {
       pass(1769)
       await client.closed
     }
+  })
+
+  test('of a client that does not read its answers ends the connection', async () => {
+    const id = parseDeviceId('deaf')
+    const filler = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`key${n}`, 'x'.repeat(1_000)]))
+    await fixture.devices.create(HUB, {
+      deviceId: id,
+      authentication: { type: 'certificateAuthority' },
+      desired: filler,
+    })
+    const client = new RawClient(await fixture.dial(await fixture.identity(id)))
+    client.send(connect({ clientId: id, userName: `localhost/${id}` }), subscribe(1, ['$iothub/twin/res/#', 0]))
+    await client.take(2)
+    client.socket.pause()
+    client.send(...Array.from({ length: 2_000 }, (_, n) => publish(`$iothub/twin/GET/?$rid=${n}`, '')))
+    while (fixture.sessions.find(HUB, id) !== null) {
+      fixture.head.tick()
+      await new Promise(setImmediate)
+    }
+    client.socket.resume()
+    await client.closed
+    assert.ok(client.packets.length < 2_000)
   })
 
   test('before CONNECT, or in the middle of it, is not waited for', async () => {

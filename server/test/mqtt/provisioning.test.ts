@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { parseDeviceId } from '../../src/model/ids.ts'
 import { HUB, SCOPE, startFixture } from './fixture.ts'
 import type { Fixture } from './fixture.ts'
 import { connect, packet, publish, subscribe } from './packet-bytes.ts'
@@ -56,7 +57,7 @@ describe('provisioning over MQTT', () => {
     const polled = await answer(client)
     assert.equal(polled.topic, '$dps/registrations/res/200/?$rid=2')
     assert.deepEqual(polled.body.registrationState.deviceId, 'p1')
-    assert.equal((await fixture.devices.get(HUB, 'p1' as never)).status, 'enabled')
+    assert.equal((await fixture.devices.get(HUB, parseDeviceId('p1'))).status, 'enabled')
     client.send(packet(0xe0))
     await client.closed
   })
