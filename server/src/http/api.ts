@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger'
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { LogController } from 'fastify'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
 import { HubError } from '../errors.ts'
 import type { Door } from '../hub/authenticate.ts'
@@ -71,13 +71,31 @@ const BODY_BYTES = 256 * 1024
 const MAX_PARAMETER_LENGTH = 512
 
 /**
- * All HTTP heads on one HTTPS server that `net/` made and owns: `ready` resolves when it may listen, `close` ends
- * waiting requests and leaves the server's connections to their owner.
+ * All HTTP heads on one HTTPS server that `net/` made and owns. Resolves when it may listen; `close` ends waiting
+ * requests and leaves the server's connections to their owner.
  */
 export async function serveHttp(server: Server, parts: HttpParts): Promise<{ close(): Promise<void> }> {
-  const { clock, log, random } = parts
+  const app = createApp(server, parts)
+  judgeBodies(app)
+  answerStrays(app, parts.clock)
+  await limitRates(app, parts.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE)
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Holdfast', version: '1', description: 'The HTTP APIs of a Holdfast server.' },
+    },
+  })
+  // One door for both of the operator's APIs, so that a guesser is counted once.
+  const withToken = { ...parts, requireToken: new ManagementAccess(parts).requireToken() }
+  for (const head of [serviceApi, deviceApi, provisioningApi, resourceManagerApi, managementApi])
+    await app.register(async (routes) => head(routes as Routes, withToken))
+  await app.ready()
+  return { close: () => app.close() }
+}
+
+function createApp(server: Server, { clock, log, random }: HttpParts): Routes {
   const app = fastify({
-    loggerInstance: log,
+    loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => Buffer.from(random.bytes(16)).toString('hex'),
     requestIdHeader: false,
@@ -92,7 +110,14 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
       sendFailure(error, request, reply, wordingOf(request), clock)
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-ms-request-id', request.id).header('x-content-type-options', 'nosniff')
+  })
+  return app
+}
 
+/** Bodies are JSON within a budget, checked against the route's schema as they are: nothing is converted or dropped. */
+function judgeBodies(app: Routes): void {
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   // Response schemas document; what is sent is what the route made.
   app.setSerializerCompiler(() => (body) => JSON.stringify(body))
@@ -102,17 +127,20 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
     { parseAs: 'buffer' },
     async (_request: FastifyRequest, body: Buffer) => parseJsonBody(body),
   )
-  app.addHook('onRequest', async (request, reply) => {
-    void reply.header('x-ms-request-id', request.id).header('x-content-type-options', 'nosniff')
-  })
+}
+
+/** Requests that reach no route of a head are answered in the words of the head that they were meant for. */
+function answerStrays(app: Routes, clock: Clock): void {
   app.setErrorHandler((thrown, request, reply) => sendFailure(thrown, request, reply, wordingOf(request), clock))
   app.setNotFoundHandler((request, reply) =>
     sendFailure(unknownPath(request), request, reply, wordingOf(request), clock),
   )
+}
 
+async function limitRates(app: Routes, requestsPerMinute: number): Promise<void> {
   await app.register(rateLimit, {
     global: false,
-    max: parts.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE,
+    max: requestsPerMinute,
     timeWindow: 60_000,
     cache: REMEMBERED_ADDRESSES,
     addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
@@ -121,18 +149,6 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
   })
   // Before any route's own steps, so that attempts to authenticate count too.
   app.addHook('onRequest', app.rateLimit())
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Holdfast', version: '1', description: 'The HTTP APIs of a Holdfast server.' },
-    },
-  })
-  // One door for both of the operator's APIs, so that a guesser is counted once.
-  const withToken = { ...parts, requireToken: new ManagementAccess(parts).requireToken() }
-  for (const head of [serviceApi, deviceApi, provisioningApi, resourceManagerApi, managementApi])
-    await app.register(async (routes) => head(routes as Routes, withToken))
-  await app.ready()
-  return { close: () => app.close() }
 }
 
 /** The wording of the head that a path belongs to, for requests that reach no route of it. */

@@ -16,7 +16,7 @@ import {
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const random = (size: number) => randomBytes(size)
-const term = () => ({ now: Date.now(), lifetime: 30 * DAY_MS })
+const term = (now = Date.now()) => ({ now, lifetime: 30 * DAY_MS })
 
 export interface TestAuthority {
   readonly der: Buffer
@@ -30,9 +30,10 @@ export interface TestIdentity {
   readonly key: string
 }
 
-export async function makeRoot(commonName: string): Promise<TestAuthority> {
+/** `now` is when it was made: it lasts for thirty days from then. */
+export async function makeRoot(commonName: string, now = Date.now()): Promise<TestAuthority> {
   const key = generateKey('p256')
-  const der = await issueRoot(keySigner(key), { subject: { commonName }, term: term() }, random)
+  const der = await issueRoot(keySigner(key), { subject: { commonName }, term: term(now) }, random)
   return { der, pem: encodePem('CERTIFICATE', der), key }
 }
 

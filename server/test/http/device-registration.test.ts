@@ -9,20 +9,26 @@ import type { TestIdentity } from './certificates.ts'
 import { HUB, lead, PROVISIONING_HOST, startServer } from './running-server.ts'
 import type { RunningServer } from './running-server.ts'
 
-const { create } = provisioning.ProvisioningDeviceClient
-type SecurityClient = Parameters<typeof create>[3]
+type Create = typeof provisioning.ProvisioningDeviceClient.create
+type SecurityClient = Parameters<Create>[3]
 
 const KEY = Buffer.alloc(32, 7).toString('base64')
 
 function clientOf(server: RunningServer, identity: SecurityClient, scope = server.idScope) {
   const http = new transport.Http()
   lead(http, '_httpBase', server.agent({ keepAlive: false }))
-  return create(PROVISIONING_HOST, scope, http, identity)
+  return provisioning.ProvisioningDeviceClient.create(PROVISIONING_HOST, scope, http, identity)
 }
 
-const register = (client: ReturnType<typeof create>) => client.register()
+async function register(client: ReturnType<Create>) {
+  const result = await client.register()
+  assert.ok(result)
+  return result
+}
 
 const x509 = (id: string, { cert, key }: TestIdentity) => new security.X509Security(id, { cert, key }) as SecurityClient
+
+const withKey = (id: string, key: string) => new symmetric.SymmetricKeySecurityClient(id, key) as SecurityClient
 
 async function verifiedAuthority(server: RunningServer, name: string) {
   const root = await makeRoot(name)
@@ -64,12 +70,12 @@ test('a device registers by its symmetric key, and only at the right scope', asy
   const server = await startServer(t)
   const attestation = { type: 'symmetricKey', symmetricKey: { primaryKey: KEY, secondaryKey: KEY } }
   await server.enrollments.putIndividual({ registrationId: 'meter', attestation, deviceId: 'meter-device' }, null)
-  const result = await register(clientOf(server, new symmetric.SymmetricKeySecurityClient('meter', KEY)))
+  const result = await register(clientOf(server, withKey('meter', KEY)))
   assert.equal(result.deviceId, 'meter-device')
 
-  const wrongKey = new symmetric.SymmetricKeySecurityClient('meter', Buffer.alloc(32, 8).toString('base64'))
+  const wrongKey = withKey('meter', Buffer.alloc(32, 8).toString('base64'))
   await assert.rejects(register(clientOf(server, wrongKey)), { name: 'UnauthorizedError' })
-  const strange = clientOf(server, new symmetric.SymmetricKeySecurityClient('meter', KEY), '0neFFFFFFFF')
+  const strange = clientOf(server, withKey('meter', KEY), '0neFFFFFFFF')
   await assert.rejects(register(strange))
 })
 

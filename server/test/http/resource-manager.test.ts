@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { setDefaultCACertificates } from 'node:tls'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { IotDpsClient } from '@azure/arm-deviceprovisioningservices'
 import { IotHubClient } from '@azure/arm-iothub'
 import { makeDevice, makeProof, makeRoot } from './certificates.ts'
@@ -125,6 +127,38 @@ test('an upload is refused when it is no CA, unreadable, stale or one too many o
   await assert.rejects(put(base64(root), created.etag), { statusCode: 412 })
   assert.equal(replaced.properties?.subject, 'CN=New root')
   await assert.rejects(certificates.delete(GROUP, 'plant', 'root', 'stale'), { statusCode: 412 })
+})
+
+test('an upload is refused when its time is over', async (t) => {
+  const server = await startServer(t)
+  const { certificates } = clientsOf(server).hubs
+  const certificate = base64(await makeRoot('Plant root', Date.UTC(2024, 0, 1)))
+  const upload = certificates.createOrUpdate(GROUP, 'plant', 'root', { properties: { certificate } })
+  await assert.rejects(upload, { statusCode: 400, code: 'CertificateRefused', message: /expired/i })
+})
+
+test('an upload is refused when its key or its signature is weak', async (t) => {
+  const server = await startServer(t)
+  const { certificates } = clientsOf(server).hubs
+  const weak: [string[], RegExp][] = [
+    [['-newkey', 'rsa:1024'], /1024/],
+    [['-newkey', 'rsa:2048', '-sha1'], /sha-?1/i],
+  ]
+  const subject = ['-subj', '/CN=Plant root', '-addext', 'basicConstraints=critical,CA:TRUE', '-days', '30']
+  for (const [options, message] of weak) {
+    const made = await promisify(execFile)('openssl', [
+      ...['req', '-x509', '-nodes', '-keyout', '/dev/null'],
+      ...subject,
+      ...options,
+    ]).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return null
+      throw error
+    })
+    if (made === null) return t.skip('openssl is not installed')
+    const upload = certificates.createOrUpdate(GROUP, 'plant', 'root', { properties: { certificate: made.stdout } })
+    await assert.rejects(upload, { statusCode: 400, code: 'CertificateRefused', message })
+  }
+  assert.deepEqual((await certificates.listByIotHub(GROUP, 'plant')).value, [])
 })
 
 test('certificates come as PEM, base64 of PEM or DER, or encoded twice', async (t) => {

@@ -22,6 +22,9 @@ const AuthorityBody = Type.Object(
 )
 const ProofBody = Type.Object({ certificate: Type.String() }, { additionalProperties: false })
 
+const ALL = '/holdfast/v1/hubs/:hub/authorities'
+const ONE = `${ALL}/:name`
+
 export interface AuthorityParts {
   readonly hubs: Hubs
   readonly authorities: CertificateAuthorities
@@ -30,17 +33,14 @@ export interface AuthorityParts {
 
 /** The register of CAs for the operator. Without If-Match a change goes to whatever version is there. */
 export function authorityRoutes(routes: Routes, { hubs, authorities, requireToken: onRequest }: AuthorityParts): void {
-  const all = '/holdfast/v1/hubs/:hub/authorities'
-  const one = `${all}/:name`
-
-  routes.get(all, { onRequest, schema: { tags, summary: 'List', params: HubParams } }, async ({ params }) => ({
+  routes.get(ALL, { onRequest, schema: { tags, summary: 'List', params: HubParams } }, async ({ params }) => ({
     value: (await authorities.list(hubNamed(hubs, params.hub).name)).map(authorityJson),
   }))
-  routes.get(one, { onRequest, schema: { tags, summary: 'Show', params: AuthorityParams } }, async ({ params }) =>
+  routes.get(ONE, { onRequest, schema: { tags, summary: 'Show', params: AuthorityParams } }, async ({ params }) =>
     authorityJson(await authorities.get(hubNamed(hubs, params.hub).name, params.name)),
   )
   routes.put(
-    one,
+    ONE,
     { onRequest, schema: { tags, summary: 'Register', params: AuthorityParams, body: AuthorityBody } },
     async (request) => {
       const { params, body, headers } = request
@@ -58,8 +58,23 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, requireToke
       return authorityJson(authority)
     },
   )
+  routes.delete(
+    ONE,
+    { onRequest, schema: { tags, summary: 'Delete', params: AuthorityParams } },
+    async ({ params, headers }, reply) => {
+      await authorities.delete(hubNamed(hubs, params.hub).name, params.name, expectedOf(headers))
+      return reply.code(204).send()
+    },
+  )
+}
+
+/** The two steps that prove possession of a CA's key. */
+export function authorityProofRoutes(
+  routes: Routes,
+  { hubs, authorities, requireToken: onRequest }: AuthorityParts,
+): void {
   routes.post(
-    `${one}/code`,
+    `${ONE}/code`,
     { onRequest, schema: { tags, summary: 'Issue a verification code', params: AuthorityParams } },
     async ({ params, headers }) => {
       const hub = hubNamed(hubs, params.hub).name
@@ -67,7 +82,7 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, requireToke
     },
   )
   routes.post(
-    `${one}/proof`,
+    `${ONE}/proof`,
     { onRequest, schema: { tags, summary: 'Prove possession', params: AuthorityParams, body: ProofBody } },
     async (request) => {
       const { params, body, headers } = request
@@ -76,14 +91,6 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, requireToke
       return authorityJson(
         await authorities.verify(hub, params.name, expectedOf(headers), proof, peerOfRequest(request)),
       )
-    },
-  )
-  routes.delete(
-    one,
-    { onRequest, schema: { tags, summary: 'Delete', params: AuthorityParams } },
-    async ({ params, headers }, reply) => {
-      await authorities.delete(hubNamed(hubs, params.hub).name, params.name, expectedOf(headers))
-      return reply.code(204).send()
     },
   )
 }

@@ -31,6 +31,9 @@ const StatusBody = Type.Object(
   { additionalProperties: false },
 )
 
+const ALL = '/holdfast/v1/hubs/:hub/devices'
+const ONE = `${ALL}/:deviceId`
+
 export interface ManagedDeviceParts {
   readonly hubs: Hubs
   readonly devices: Devices
@@ -38,18 +41,13 @@ export interface ManagedDeviceParts {
   readonly requireToken: RequestStep
 }
 
-/** Device identities for the operator. PUT creates; with If-Match it replaces. */
+/** Device identities for the operator. */
 export function managedDeviceRoutes(routes: Routes, parts: ManagedDeviceParts): void {
   const { hubs, devices, sessions, requireToken: onRequest } = parts
-  const all = '/holdfast/v1/hubs/:hub/devices'
-  const one = `${all}/:deviceId`
-  const show = (device: Device) => ({
-    ...deviceJson(device, sessions.find(device.hub, device.deviceId) !== null),
-    provenance: device.provenance,
-  })
+  const show = showDevice(sessions)
 
   routes.get(
-    all,
+    ALL,
     { onRequest, schema: { tags, summary: 'List', params: HubParams, querystring: ListQuery } },
     async ({ params, query }) => {
       const { after, limit = 100 } = query
@@ -61,11 +59,18 @@ export function managedDeviceRoutes(routes: Routes, parts: ManagedDeviceParts): 
       return { value: page.map(show), next: page.length === limit ? (page.at(-1)?.deviceId ?? null) : null }
     },
   )
-  routes.get(one, { onRequest, schema: { tags, summary: 'Show', params: DeviceParams } }, async ({ params }) =>
+  routes.get(ONE, { onRequest, schema: { tags, summary: 'Show', params: DeviceParams } }, async ({ params }) =>
     show(await devices.get(hubNamed(hubs, params.hub).name, parseDeviceId(params.deviceId))),
   )
+}
+
+/** Changes of device identities. PUT creates; with If-Match it replaces. */
+export function managedDeviceChangeRoutes(routes: Routes, parts: ManagedDeviceParts): void {
+  const { hubs, devices, sessions, requireToken: onRequest } = parts
+  const show = showDevice(sessions)
+
   routes.put(
-    one,
+    ONE,
     { onRequest, schema: { tags, summary: 'Create or replace', params: DeviceParams, body: DeviceBody } },
     async ({ params, body, headers }) => {
       const hub = hubNamed(hubs, params.hub).name
@@ -79,7 +84,7 @@ export function managedDeviceRoutes(routes: Routes, parts: ManagedDeviceParts): 
     },
   )
   routes.patch(
-    one,
+    ONE,
     { onRequest, schema: { tags, summary: 'Enable or disable', params: DeviceParams, body: StatusBody } },
     async ({ params, body }) => {
       const hub = hubNamed(hubs, params.hub).name
@@ -90,7 +95,7 @@ export function managedDeviceRoutes(routes: Routes, parts: ManagedDeviceParts): 
     },
   )
   routes.delete(
-    one,
+    ONE,
     { onRequest, schema: { tags, summary: 'Delete', params: DeviceParams } },
     async ({ params, headers }, reply) => {
       const expected = parseIfMatch(headers['if-match'] ?? '*')
@@ -98,4 +103,11 @@ export function managedDeviceRoutes(routes: Routes, parts: ManagedDeviceParts): 
       return reply.code(204).send()
     },
   )
+}
+
+function showDevice(sessions: Sessions) {
+  return (device: Device) => ({
+    ...deviceJson(device, sessions.find(device.hub, device.deviceId) !== null),
+    provenance: device.provenance,
+  })
 }

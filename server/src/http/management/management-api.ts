@@ -1,8 +1,8 @@
 import { answerFailuresIn } from '../routes.ts'
 import type { Routes } from '../routes.ts'
-import { authorityRoutes } from './authorities.ts'
+import { authorityProofRoutes, authorityRoutes } from './authorities.ts'
 import type { AuthorityParts } from './authorities.ts'
-import { managedDeviceRoutes } from './devices.ts'
+import { managedDeviceChangeRoutes, managedDeviceRoutes } from './devices.ts'
 import type { ManagedDeviceParts } from './devices.ts'
 import { managedEnrollmentRoutes, managedGroupRoutes } from './enrollments.ts'
 import type { ManagedEnrollmentParts } from './enrollments.ts'
@@ -30,7 +30,9 @@ export function managementApi(routes: Routes, parts: ManagementParts): void {
   healthRoutes(routes, parts)
   statusRoutes(routes, parts)
   authorityRoutes(routes, parts)
+  authorityProofRoutes(routes, parts)
   managedDeviceRoutes(routes, parts)
+  managedDeviceChangeRoutes(routes, parts)
   managedEnrollmentRoutes(routes, parts)
   managedGroupRoutes(routes, parts)
   refusalRoutes(routes, parts)

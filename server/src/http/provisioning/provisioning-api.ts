@@ -4,8 +4,9 @@ import { requireApiVersion } from '../api-version.ts'
 import { answerFailuresIn } from '../routes.ts'
 import type { Routes } from '../routes.ts'
 import { deviceRegistrationRoutes } from './device-registration.ts'
-import { enrollmentGroupRoutes, individualEnrollmentRoutes } from './enrollments.ts'
-import type { EnrollmentParts } from './enrollments.ts'
+import { enrollmentGroupReadRoutes, enrollmentGroupWriteRoutes } from './enrollment-groups.ts'
+import type { EnrollmentParts } from './enrollment-requests.ts'
+import { individualEnrollmentReadRoutes, individualEnrollmentWriteRoutes } from './individual-enrollments.ts'
 import { provisioningFailure } from './provisioning-failure.ts'
 import { registrationStateRoutes } from './registration-states.ts'
 
@@ -16,8 +17,10 @@ export function provisioningApi(
 ): void {
   answerFailuresIn(routes, provisioningFailure, parts.clock)
   routes.addHook('onRequest', requireApiVersion)
-  individualEnrollmentRoutes(routes, parts)
-  enrollmentGroupRoutes(routes, parts)
+  individualEnrollmentReadRoutes(routes, parts)
+  individualEnrollmentWriteRoutes(routes, parts)
+  enrollmentGroupReadRoutes(routes, parts)
+  enrollmentGroupWriteRoutes(routes, parts)
   registrationStateRoutes(routes, parts)
   deviceRegistrationRoutes(routes, parts)
 }

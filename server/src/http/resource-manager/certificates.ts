@@ -29,18 +29,20 @@ export interface CertificateCollection {
   readonly registerOf: (resource: string) => HubName
 }
 
-/** Upload, list and prove certificate authorities: `createOrUpdate`, `generateVerificationCode`, `verify` and their kin. */
+export interface CertificateParts {
+  readonly authorities: CertificateAuthorities
+  readonly requireToken: RequestStep
+}
+
+/** The register of certificate authorities. */
 export function certificateRoutes(
   routes: Routes,
-  parts: { authorities: CertificateAuthorities; requireToken: RequestStep },
+  parts: CertificateParts,
   { base, collection, registerOf }: CertificateCollection,
 ): void {
   const { authorities, requireToken: onRequest } = parts
   const one = `${base}/certificates/:certificate`
-  const place = (params: { subscription: string; group: string; resource: string }) => ({
-    id: resourceId(params, collection),
-    type: `Microsoft.Devices/${collection}/Certificates`,
-  })
+  const place = placeIn(collection)
 
   routes.get(
     `${base}/certificates`,
@@ -83,6 +85,18 @@ export function certificateRoutes(
       return reply.code(204).send()
     },
   )
+}
+
+/** The two steps that prove possession of a CA's key. */
+export function possessionRoutes(
+  routes: Routes,
+  parts: CertificateParts,
+  { base, collection, registerOf }: CertificateCollection,
+): void {
+  const { authorities, requireToken: onRequest } = parts
+  const one = `${base}/certificates/:certificate`
+  const place = placeIn(collection)
+
   routes.post(
     `${one}/generateVerificationCode`,
     { onRequest, schema: { tags, summary: 'Issue a verification code', params: CertificateParams } },
@@ -108,6 +122,13 @@ export function certificateRoutes(
       return certificateJson(await authorities.verify(hub, params.certificate, expected, proof, peer), place(params))
     },
   )
+}
+
+function placeIn(collection: CertificateCollection['collection']) {
+  return (params: { subscription: string; group: string; resource: string }) => ({
+    id: resourceId(params, collection),
+    type: `Microsoft.Devices/${collection}/Certificates`,
+  })
 }
 
 function requiredEtag(ifMatch: string | undefined): ExpectedEtag {

@@ -7,7 +7,8 @@ import type { PolicyStore } from '../../ports/registry.ts'
 import { answerFailuresIn } from '../routes.ts'
 import type { RequestStep, Routes } from '../routes.ts'
 import { armFailure } from './arm-failure.ts'
-import { certificateRoutes } from './certificates.ts'
+import { certificateRoutes, possessionRoutes } from './certificates.ts'
+import type { CertificateCollection } from './certificates.ts'
 import { consumerGroupRoutes } from './consumer-groups.ts'
 import { HUB_BASE, hubNamed, iotHubRoutes } from './iot-hubs.ts'
 import { provisioningServiceRoutes, requireServiceNamed, SERVICE_BASE } from './provisioning-services.ts'
@@ -30,23 +31,28 @@ export interface ResourceManagerParts {
 
 /** The control plane that `@azure/arm-iothub` and `@azure/arm-deviceprovisioningservices` speak to. */
 export function resourceManagerApi(routes: Routes, parts: ResourceManagerParts): void {
-  const { hubs, service } = parts
   answerFailuresIn(routes, armFailure, parts.clock)
   iotHubRoutes(routes, { ...parts, amqpsPort: () => parts.ports().amqps ?? DEFAULT_AMQPS_PORT })
   consumerGroupRoutes(routes, parts)
-  certificateRoutes(routes, parts, {
-    base: HUB_BASE,
-    collection: 'IotHubs',
-    registerOf: (resource) => hubNamed(hubs, resource).name,
-  })
   provisioningServiceRoutes(routes, parts)
-  certificateRoutes(routes, parts, {
-    base: SERVICE_BASE,
-    collection: 'provisioningServices',
-    registerOf: (resource) => {
-      requireServiceNamed(service, resource)
-      return hubs.home.name
-    },
-  })
+  for (const collection of certificateCollections(parts)) {
+    certificateRoutes(routes, parts, collection)
+    possessionRoutes(routes, parts, collection)
+  }
   unsupportedResourceRoutes(routes)
+}
+
+/** Each hub has its register; the provisioning service shows the one of the home hub. */
+function certificateCollections({ hubs, service }: ResourceManagerParts): readonly CertificateCollection[] {
+  return [
+    { base: HUB_BASE, collection: 'IotHubs', registerOf: (resource) => hubNamed(hubs, resource).name },
+    {
+      base: SERVICE_BASE,
+      collection: 'provisioningServices',
+      registerOf: (resource) => {
+        requireServiceNamed(service, resource)
+        return hubs.home.name
+      },
+    },
+  ]
 }

@@ -25,10 +25,28 @@ export interface RegistryParts {
 }
 
 /** Device identities as `azure-iothub` `Registry` uses them. */
-export function deviceRoutes(routes: Routes, { door, devices, sessions }: RegistryParts): void {
+export function deviceReadRoutes(routes: Routes, { door, devices, sessions }: RegistryParts): void {
   const read = requireRight(door, 'RegistryRead')
+  const show = showDevice(sessions)
+
+  routes.get(
+    '/devices/:deviceId',
+    { onRequest: read, schema: { tags, summary: 'Show a device', params: DeviceParams } },
+    async (request, reply) => {
+      const device = await devices.get(hubOf(request), parseDeviceId(request.params.deviceId))
+      return reply.header('etag', `"${device.etag}"`).send(show(device))
+    },
+  )
+  routes.get(
+    '/devices',
+    { onRequest: read, schema: { tags, summary: 'List devices', querystring: ListQuery } },
+    async (request) => (await devices.list(hubOf(request), request.query.top ?? 1000)).map(show),
+  )
+}
+
+export function deviceWriteRoutes(routes: Routes, { door, devices, sessions }: RegistryParts): void {
   const write = requireRight(door, 'RegistryWrite')
-  const show = (device: Device) => deviceJson(device, sessions.find(device.hub, device.deviceId) !== null)
+  const show = showDevice(sessions)
 
   routes.put(
     '/devices/:deviceId',
@@ -49,22 +67,6 @@ export function deviceRoutes(routes: Routes, { door, devices, sessions }: Regist
       return reply.header('etag', `"${device.etag}"`).send(show(device))
     },
   )
-
-  routes.get(
-    '/devices/:deviceId',
-    { onRequest: read, schema: { tags, summary: 'Show a device', params: DeviceParams } },
-    async (request, reply) => {
-      const device = await devices.get(hubOf(request), parseDeviceId(request.params.deviceId))
-      return reply.header('etag', `"${device.etag}"`).send(show(device))
-    },
-  )
-
-  routes.get(
-    '/devices',
-    { onRequest: read, schema: { tags, summary: 'List devices', querystring: ListQuery } },
-    async (request) => (await devices.list(hubOf(request), request.query.top ?? 1000)).map(show),
-  )
-
   routes.delete(
     '/devices/:deviceId',
     { onRequest: write, schema: { tags, summary: 'Delete a device', params: DeviceParams } },
@@ -76,7 +78,6 @@ export function deviceRoutes(routes: Routes, { door, devices, sessions }: Regist
       return reply.code(204).send()
     },
   )
-
   routes.post(
     '/devices',
     { onRequest: write, bodyLimit: BULK_BYTES, schema: { tags, summary: 'Change up to 100 devices', body: BulkBody } },
@@ -85,6 +86,10 @@ export function deviceRoutes(routes: Routes, { door, devices, sessions }: Regist
       return reply.code(result.isSuccessful ? 200 : 400).send(bulkResultJson(result))
     },
   )
+}
+
+function showDevice(sessions: Sessions) {
+  return (device: Device) => deviceJson(device, sessions.find(device.hub, device.deviceId) !== null)
 }
 
 /** Reading of twins; changing them belongs to the twin operations. */

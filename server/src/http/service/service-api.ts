@@ -2,7 +2,7 @@ import type { Clock } from '../../ports/clock.ts'
 import { requireApiVersion } from '../api-version.ts'
 import { answerFailuresIn } from '../routes.ts'
 import type { Routes } from '../routes.ts'
-import { deviceRoutes, statisticsRoutes, twinRoutes } from './devices.ts'
+import { deviceReadRoutes, deviceWriteRoutes, statisticsRoutes, twinRoutes } from './devices.ts'
 import type { RegistryParts } from './devices.ts'
 import { hubFailure } from './hub-failure.ts'
 import { unsupportedRoutes } from './unsupported.ts'
@@ -11,7 +11,8 @@ import { unsupportedRoutes } from './unsupported.ts'
 export function serviceApi(routes: Routes, parts: RegistryParts & { readonly clock: Clock }): void {
   answerFailuresIn(routes, hubFailure, parts.clock)
   routes.addHook('onRequest', requireApiVersion)
-  deviceRoutes(routes, parts)
+  deviceReadRoutes(routes, parts)
+  deviceWriteRoutes(routes, parts)
   twinRoutes(routes, parts)
   statisticsRoutes(routes, parts)
   unsupportedRoutes(routes)
