@@ -8,10 +8,17 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value))
 }
 
-/** A reader that has seen enough (`| head`) closes the pipe; that ends the command and is no failure. */
+/**
+ * A reader that has seen enough (`| head`) closes the pipe, which is no error. A command that has something to drain, and
+ * therefore listens for SIGTERM, gets one; any other just ends.
+ */
 export function endQuietlyOnClosedPipe(): void {
+  let ending = false
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
-    process.exit()
+    if (ending) return
+    ending = true
+    if (process.listenerCount('SIGTERM') > 0) process.kill(process.pid, 'SIGTERM')
+    else process.exit()
   })
 }

@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto'
-import { isIPv4, isIPv6 } from 'node:net'
 import { DerReader } from './der.ts'
 import {
   ascii,
@@ -61,10 +60,15 @@ export function subjectAltName(names: readonly string[]): Buffer {
 
 const DNS_NAME = /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i
 
+const IPV4 = /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/
+
 function generalName(name: string): Buffer {
-  if (isIPv4(name)) return implicit(7, Uint8Array.from(name.split('.').map(Number)))
-  if (isIPv6(name)) return implicit(7, ipv6Bytes(name))
-  if (name.length > 253 || !DNS_NAME.test(name)) throw new RangeError(`"${name}" is no DNS name and no IP address`)
+  if (IPV4.test(name)) return implicit(7, Uint8Array.from(name.split('.').map(Number)))
+  if (/^[0-9a-f:.]+$/i.test(name) && URL.canParse(`http://[${name}]/`)) return implicit(7, ipv6Bytes(name))
+  // RFC 1123 §2.1: the last label of a host name is not all digits, or a mistyped address would pass for a name.
+  if (name.length > 253 || !DNS_NAME.test(name) || /(^|\.)\d+$/.test(name)) {
+    throw new RangeError(`"${name}" is no DNS name and no IP address`)
+  }
   return implicit(2, ascii(name))
 }
 

@@ -23,10 +23,10 @@ export function deviceIds(args: readonly string[], { count, start, csv }: IdOpti
 
 /** `sensor-` with three: sensor-1, sensor-2, sensor-3; padded with zeros to one width, so that they sort. */
 function numbered(prefix: string, start: number, count: number): string[] {
-  const width = String(start + count - 1).length
-  const ids = Array.from({ length: count }, (_, index) => prefix + String(start + index).padStart(width, '0'))
-  for (const id of ids.slice(-1)) checkDeviceId(id)
-  return ids
+  const last = start + count - 1
+  checkDeviceId(`${prefix}${last}`)
+  const width = String(last).length
+  return Array.from({ length: count }, (_, index) => prefix + String(start + index).padStart(width, '0'))
 }
 
 function unique(ids: readonly string[]): string[] {

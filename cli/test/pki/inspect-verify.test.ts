@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { after, before, test } from 'node:test'
-import { assertRefused, Shell } from './shell.ts'
+import { assertRefused, BIN, Shell } from './shell.ts'
 
 const shell = new Shell()
 
@@ -106,6 +107,13 @@ test('requests, DER files and JSON', () => {
   assert.deepEqual({ kind, ca }, { kind: 'certificate', ca: true })
   assertRefused(shell.pki('inspect', 'r.key'), 1, /holds neither a certificate nor a request/)
   assertRefused(shell.pki('inspect', 'pass.txt'), 1, /at offset/)
+})
+
+test('a reader that has seen enough ends the command without a word', () => {
+  shell.write('many.pem', shell.read('out/pump-1.cer').repeat(900))
+  const command = `'${process.execPath}' --conditions=source '${BIN}' pki inspect many.pem | head -1`
+  const { stdout, stderr } = spawnSync('sh', ['-c', command], { cwd: shell.path, encoding: 'utf8', timeout: 60_000 })
+  assert.deepEqual({ stdout, stderr }, { stdout: 'certificate "pump-1"\n', stderr: '' })
 })
 
 test('a name that would steer the terminal is shown escaped', () => {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
+import * as fc from 'fast-check'
 import {
   decodePem,
   IssueError,
@@ -122,4 +123,24 @@ test('bytes that are no request are refused at every cut', { skip }, () => {
   assert.throws(() => parseCertificateRequest(Buffer.concat([der, Buffer.of(0)])), ParseError)
   assert.throws(() => parseCertificateRequest(Buffer.alloc(1024 * 1024, 0x30)), ParseError)
   assert.throws(() => parseCertificateRequest(root.certificate.der), ParseError)
+})
+
+test('whatever bytes are changed, a request is read or refused by its own errors', { skip }, () => {
+  using workshop = new Workshop()
+  const der = request(workshop, '/CN=pump-1')
+  const change = fc.record({ at: fc.nat({ max: der.length - 1 }), to: fc.nat({ max: 255 }) })
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (list) => {
+      const altered = Buffer.from(der)
+      for (const { at, to } of list) altered[at] = to
+      if (altered.equals(der)) return
+      try {
+        const id = requestedDeviceId(parseCertificateRequest(altered))
+        assert.fail(`an altered request was accepted for ${id}`)
+      } catch (error) {
+        assert.ok(error instanceof ParseError || error instanceof IssueError, String(error))
+      }
+    }),
+    { numRuns: 2000 },
+  )
 })

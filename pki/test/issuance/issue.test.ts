@@ -262,7 +262,18 @@ test('a server certificate is accepted for each of its names', { skip: withoutOp
   const certificate = parseCertificate(der)
   assert.deepEqual(certificate.extensions.extKeyUsage, [KeyPurpose.serverAuth])
   assert.equal(certificate.extensions.keyUsage, 1 << KeyUsageBit.digitalSignature)
-  for (const name of ['', 'a b', '-x.example', 'a..b', '*.*.example', 'x\0y']) {
+  for (const name of [
+    '',
+    'a b',
+    '-x.example',
+    'a..b',
+    '*.*.example',
+    'x\0y',
+    '1.2.3.256',
+    '1.2.3',
+    '::1%eth0',
+    ':::',
+  ]) {
     await assert.rejects(
       async () =>
         issueServer(root.issuer, { ...profile, names: ['ok', name], term: { now: NOW, lifetime: DAY } }, randomBytes),

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { connect, createServer, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import * as fc from 'fast-check'
 import {
   encryptPrivateKey,
   generateKey,
@@ -230,6 +231,24 @@ test('a file of many parts is refused, since each may cost a stretching', () => 
   }
   assert.equal(read(30), 30)
   assert.throws(() => read(40), ParseError)
+})
+
+test('whatever bytes are changed, a file opens or is refused by its own errors', async () => {
+  const { pfx } = await makeIdentity('x')
+  const change = fc.record({ at: fc.nat({ max: pfx.length - 1 }), to: fc.nat({ max: 255 }) })
+  const changes = fc.array(change, { minLength: 1, maxLength: 4 })
+  fc.assert(
+    fc.property(changes, (list) => {
+      const altered = Buffer.from(pfx)
+      for (const { at, to } of list) altered[at] = to
+      try {
+        readPkcs12(altered, 'x')
+      } catch (error) {
+        assert.ok(error instanceof ParseError || error instanceof ProtectionError, String(error))
+      }
+    }),
+    { numRuns: 300 },
+  )
 })
 
 test('an altered file is refused', async () => {
