@@ -21,6 +21,9 @@ import type { Sender } from './rhea.ts'
 /** Taken from the hub at a time; with the wire's own mark this bounds what one slow reader can hold of our memory. */
 const BATCH = { events: 512, bytes: 256 * 1024 }
 
+/** How long the log may take for the next events before a peer that drains is told that there are none. */
+const DRAIN_MS = 50
+
 export interface EventSource {
   readonly hub: HubName
   readonly group: string
@@ -59,7 +62,7 @@ export class EventReceiver {
   #held: readonly StoredEvent[] = []
   #metric: RuntimeMetric | null = null
   #tag = 0
-  #draining = false
+  #drain: NodeJS.Timeout | null = null
   #displaced: HubError | null = null
   #wake: () => void = () => {}
 
@@ -95,15 +98,19 @@ export class EventReceiver {
     this.#wake()
   }
 
-  /** The peer wants its credit used or back (AMQP 1.0 §2.6.7). */
+  /** The peer wants its credit used or back (AMQP 1.0 §2.6.7): it is given back when no event came for a while. */
   drain(): void {
-    this.#draining = true
-    this.#wake()
-    setImmediate(() => this.#finishDrain())
+    if (this.#drain !== null) clearTimeout(this.#drain)
+    this.#drain = setTimeout(() => {
+      this.#drain = null
+      if (this.#held.length === 0) giveCreditBack(this.#sender)
+      else this.drain()
+    }, DRAIN_MS)
   }
 
   stop(): void {
     this.#stop.abort()
+    if (this.#drain !== null) clearTimeout(this.#drain)
     this.#wake()
   }
 
@@ -135,7 +142,7 @@ export class EventReceiver {
     const direct = this.#source.settled ? this.#sendDirectly() : 0
     const count = direct === 0 ? this.#sendThroughEngine() : direct
     this.#held = this.#held.slice(count)
-    if (this.#draining) setImmediate(() => this.#finishDrain())
+    if (this.#drain !== null) this.drain()
   }
 
   /** Writes frames of our own, which costs a third of what the engine needs; returns how many events left. */
@@ -167,13 +174,6 @@ export class EventReceiver {
       this.#sender.send(this.#out.take(), this.#nextTag(), 0)
     }
     return count
-  }
-
-  #finishDrain(): void {
-    if (!this.#draining || this.#stop.signal.aborted || this.#held.length > 0 || !hasSentAll(this.#sender.session))
-      return
-    this.#draining = false
-    giveCreditBack(this.#sender)
   }
 
   #nextTag(): Buffer {

@@ -171,10 +171,12 @@ export class FrameGuard {
     if (!link.peerSends) throw illegal('a transfer on a receiving link')
     if (booleans['aborted'] === true) throw new AmqpViolation('amqp:not-implemented', 'aborted deliveries')
     if (link.fragments.length === 0) {
-      if (numbers['delivery-id'] === undefined) throw illegal('a delivery without an id')
+      const format = numbers['message-format']
+      if (numbers['delivery-id'] === undefined || format === undefined)
+        throw illegal('a delivery without its id or message format')
       if (this.#creditOf(channel, handle) <= 0)
         throw new AmqpViolation('amqp:link:transfer-limit-exceeded', 'a transfer without credit')
-      link.format = numbers['message-format'] ?? 0
+      link.format = format
     }
     link.fragments.push(frame.subarray(payloadAt))
     link.bytes += frame.length - payloadAt

@@ -30,7 +30,11 @@ export function sourceOf(sender: Sender, hub: HubName, address: { group: string;
 }
 
 /** The filter's value is a string, described by the code or the name of the selector filter. */
-function selectorOf(filters: Readonly<Record<string, unknown>> | undefined): string | null {
+function selectorOf(filters: Readonly<Record<string, unknown>> | null | undefined): string | null {
+  const names = Object.keys(filters ?? {})
+  const unknown = names.find((name) => name !== SELECTOR_FILTER)
+  if (unknown !== undefined)
+    throw new HubError('argument-invalid', `The filter '${printable(unknown)}' is not known: use ${SELECTOR_FILTER}`)
   const filter = filters?.[SELECTOR_FILTER]
   if (filter === undefined || filter === null) return null
   const text = typeof filter === 'object' ? (filter as { value?: unknown }).value : filter

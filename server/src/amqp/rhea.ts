@@ -42,6 +42,7 @@ interface EngineSession {
 interface EngineConnection {
   accept(socket: EngineSocket): void
   _process(): void
+  _register(): void
   readonly local: { readonly close: Composite }
   readonly remote: { readonly open?: { idle_time_out: number | undefined } }
   readonly remote_channel_map: Readonly<Record<number, EngineSession | undefined>>
@@ -186,6 +187,8 @@ export function giveCreditBack(sender: Sender): void {
   engine.delivery_count = (engine.delivery_count + engine.credit - 1) >>> 0
   engine.credit = 1
   sender.set_drained(true)
+  // oxlint-disable-next-line no-underscore-dangle -- rhea's own name; it would wait for another reason to write
+  ;(sender.connection as unknown as EngineConnection)._register()
 }
 
 /** An AMQP error; the keys of `info` are symbols as the standard says (§2.8.14). */

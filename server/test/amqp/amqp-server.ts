@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer as createHttpsServer } from 'node:https'
 import { createServer as createTcpServer } from 'node:net'
 import type { AddressInfo, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { PathVerifier } from '@holdfast/pki'
 import { AmqpHead } from '../../src/amqp/head.ts'
 import type { AmqpHeadParts } from '../../src/amqp/head.ts'
@@ -21,7 +23,9 @@ import { DEFAULT_HUB_POLICIES } from '../../src/model/access-policy.ts'
 import type { AccessPolicy } from '../../src/model/access-policy.ts'
 import { parseDeviceId, parseHubName } from '../../src/model/ids.ts'
 import type { HubEvent } from '../../src/model/message.ts'
+import { Admission } from '../../src/net/admission.ts'
 import { peerOf, plainPeerOf } from '../../src/net/peer.ts'
+import { WebSocketUpgrades } from '../../src/net/websocket.ts'
 import { AllocationWebhook } from '../../src/provisioning/allocation-webhook.ts'
 import { loadIdScope } from '../../src/provisioning/id-scope.ts'
 import { Registrar } from '../../src/provisioning/register.ts'
@@ -58,6 +62,14 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
   const tls = await listenTls(head, folder)
   const plain = createTcpServer((socket) => head.accept(socket, plainPeerOf(socket), { passed: () => {} }))
   const plainPort = await listening(plain)
+  const admission = new Admission(
+    { connections: 100, unauthenticated: 100, unauthenticatedPerAddress: 100, handshakeSeconds: 30 },
+    metrics,
+  )
+  const upgrades = new WebSocketUpgrades({ amqp: head, mqtt: head }, admission)
+  const https = createHttpsServer(tls.options)
+  https.on('upgrade', (request, socket, firstBytes) => upgrades.handle(request, socket, firstBytes))
+  const webSocketPort = await listening(https)
 
   const policy = async (name: string): Promise<AccessPolicy> => {
     const found = await registry.policies.get({ kind: 'hub', hub: HUB }, name)
@@ -80,6 +92,8 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
     random,
     port: tls.port,
     plainPort,
+    webSocketPort,
+    metrics,
     caFile: tls.caFile,
     ca: tls.ca,
     async connectionString(extra = '', policyName = 'service'): Promise<string> {
@@ -90,9 +104,14 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
       const { name, primaryKey } = await policy('service')
       return `Endpoint=sb://localhost:${plainPort}/;SharedAccessKeyName=${name};SharedAccessKey=${primaryKey};EntityPath=hub1;UseDevelopmentEmulator=true`
     },
+    /** Cuts every TLS connection, as a broken network does. */
+    dropConnections(): void {
+      for (const socket of tls.sockets) socket.destroy()
+    },
     async close(): Promise<void> {
       await head.close(500)
-      for (const server of [tls.server, plain]) await new Promise((resolve) => server.close(resolve))
+      await admission.drain(100)
+      for (const server of [tls.server, plain, https]) await new Promise((resolve) => server.close(resolve))
       await registrar.close()
       anchors.close()
       await bus.close()
@@ -108,9 +127,14 @@ async function listenTls(head: AmqpHead, folder: string) {
   const caFile = join(folder, 'root.pem')
   await writeFile(caFile, root.pem)
   const options = { cert: identity.cert, key: identity.key, requestCert: true, rejectUnauthorized: false, ca: [] }
-  const server = createTlsServer(options, (socket) => head.accept(socket, peerOf(socket, 'amqp'), { passed: () => {} }))
+  const sockets = new Set<TLSSocket>()
+  const server = createTlsServer(options, (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    head.accept(socket, peerOf(socket, 'amqp'), { passed: () => {} })
+  })
   server.on('tlsClientError', () => {})
-  return { server, port: await listening(server), caFile, ca: root.pem }
+  return { server, sockets, options, port: await listening(server), caFile, ca: root.pem }
 }
 
 async function listening(server: Server): Promise<number> {

@@ -28,7 +28,12 @@ const many = (count: number, make: (index: number) => Buffer): Buffer =>
 const cbs = raw.sendingLink('$cbs')
 const session = { next_outgoing_id: 0, incoming_window: 10, outgoing_window: 10 }
 const transfer = (fields: object, payload: Buffer): Buffer =>
-  raw.frame('transfer', { handle: 0, delivery_id: 0, delivery_tag: Buffer.from('t'), ...fields }, 0, payload)
+  raw.frame(
+    'transfer',
+    { handle: 0, delivery_id: 0, delivery_tag: Buffer.from('t'), message_format: 0, ...fields },
+    0,
+    payload,
+  )
 const value = (...bytes: number[]): Buffer => Buffer.from([0x00, 0x53, 0x77, ...bytes])
 
 /** Each must be answered with the end of the connection; `says` is the condition that the peer is told. */

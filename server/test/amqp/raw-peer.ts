@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
@@ -57,16 +58,26 @@ function terminus(code: number, address: string): unknown {
 /** A plain connection that collects what the server says until it hangs up. */
 export class RawPeer {
   readonly socket: Socket
+  #received = Buffer.alloc(0)
   /** Resolves to all the server's bytes when the connection is gone. */
   readonly gone: Promise<Buffer>
 
   constructor(port: number) {
     this.socket = connect(port, '127.0.0.1')
-    const received: Buffer[] = []
-    this.socket.on('data', (chunk: Buffer) => received.push(chunk))
+    this.socket.on('data', (chunk: Buffer) => {
+      this.#received = Buffer.concat([this.#received, chunk])
+    })
     this.socket.on('error', () => {})
     this.gone = new Promise((resolve) => {
-      this.socket.once('close', () => resolve(Buffer.concat(received)))
+      this.socket.once('close', () => resolve(this.#received))
     })
+  }
+
+  async heard(text: string): Promise<void> {
+    while (!this.#received.includes(text)) await once(this.socket, 'data')
+  }
+
+  heardCount(text: string): number {
+    return this.#received.toString('latin1').split(text).length - 1
   }
 }
