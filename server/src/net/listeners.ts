@@ -45,6 +45,16 @@ const PORT_OPTIONS: Readonly<Record<keyof ListenerPorts, string>> = {
   amqp: '--amqp-plain-port',
 }
 
+const CHAIN_OVER_BUDGET = {
+  rule: 'request-too-large',
+  remedy: 'Send the device certificate and the intermediates up to the registered authority, nothing else.',
+} as const
+
+const SESSION_RESUMED = {
+  rule: 'tls-handshake-failed',
+  remedy: 'Let the client begin with a full TLS handshake.',
+} as const
+
 /** HTTP's own bounds: header block and time, whole request, idle keep-alive. */
 const HTTP_LIMITS = {
   maxHeaderSize: 16 * 1024,
@@ -168,14 +178,8 @@ export class Listeners {
       return peerOf(socket, protocol)
     } catch (error) {
       if (!(error instanceof HubError)) throw error
-      this.#failures.refuse({
-        socket,
-        protocol,
-        rule: 'request-too-large',
-        message: error.message,
-        remedy: 'Send the device certificate and the intermediates up to the registered authority, nothing else.',
-        evidence: {},
-      })
+      const refusal = error.code === 'certificate-refused' ? CHAIN_OVER_BUDGET : SESSION_RESUMED
+      this.#failures.refuse({ ...refusal, socket, protocol, message: error.message, evidence: {} })
       socket.destroy()
       return null
     }

@@ -13,13 +13,13 @@ const gathered = new WeakMap<TLSSocket, Peer>()
 /**
  * The other side of a TLS connection whose handshake is done. The chain is read once, as it was sent: the list under
  * `getPeerX509Certificate()` may be consumed by the first call, and `authorized` is never a verdict of ours.
- * @throws HubError `certificate-refused` when the chain exceeds its budget or the session was resumed.
+ * @throws HubError `certificate-refused` when the chain exceeds its budget, `unauthorized` when the session was resumed.
  */
 export function peerOf(socket: TLSSocket, protocol: Peer['protocol']): Peer {
   const known = gathered.get(socket)
   if (known !== undefined) return known.protocol === protocol ? known : { ...known, protocol }
   if (wasResumed(socket)) {
-    throw new HubError('certificate-refused', 'The TLS session was resumed: a full handshake must prove the key again.')
+    throw new HubError('unauthorized', 'The TLS session was resumed: only a full handshake proves the key.')
   }
   const peer: Peer = {
     address: socket.remoteAddress ?? '',
@@ -61,11 +61,12 @@ function chainAsSent(leaf: X509Certificate | undefined): readonly Uint8Array[] {
 }
 
 function tlsFacts(socket: TLSSocket): TlsFacts {
-  const cipher = socket.getCipher()
+  // Null, whatever the types say, once the other side has gone.
+  const cipher = socket.getCipher() as ReturnType<TLSSocket['getCipher']> | null
   const { servername } = socket
   return {
     version: socket.getProtocol() ?? 'unknown',
-    cipher: cipher.standardName,
+    cipher: cipher?.standardName ?? 'unknown',
     // Node tells the group of a key exchange on the client's side only.
     group: null,
     serverName: typeof servername === 'string' ? servername : null,

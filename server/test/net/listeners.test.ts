@@ -58,10 +58,20 @@ describe('TLS listeners', () => {
     const [innermost = root] = chain
     const device = await makeDevice(innermost, 'dev1', chain)
     const accepted = listening.mqtt.accepted.length
-    const socket = await listening.dial({ cert: device.cert, key: device.key })
-    await closeOf(socket.resume())
+    for (const [protocol, port] of [
+      ['mqtt', listening.ports.mqtts],
+      ['https', listening.ports.https],
+    ] as const) {
+      const socket = await listening.dial({ cert: device.cert, key: device.key, port: port! })
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+      let answer = ''
+      socket.on('data', (chunk) => (answer += String(chunk)))
+      await closeOf(socket)
+      assert.equal(answer, '')
+      const { rule, protocol: refused } = listening.refusals.at(-1)!
+      assert.deepEqual([rule, refused], ['request-too-large', protocol])
+    }
     assert.equal(listening.mqtt.accepted.length, accepted)
-    assert.equal(listening.refusals.at(-1)?.rule, 'request-too-large')
   })
 
   test('speak nothing older than TLS 1.2 and no suite without ECDHE and AEAD, and say so to the operator', async () => {
