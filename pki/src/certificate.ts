@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { PublicKeyAlgorithm, SignatureAlgorithm } from './algorithms.ts'
 import { parsePublicKeyAlgorithm, parseSignatureAlgorithm } from './algorithms.ts'
 import type { DerValue } from './der.ts'
@@ -92,12 +92,12 @@ export class Certificate implements CertificateFields {
 
   /** Lower-case hex digests of the DER. */
   get sha1(): string {
-    this.#sha1 ??= createHash('sha1').update(this.der).digest('hex')
+    this.#sha1 ??= hash('sha1', this.der, 'hex')
     return this.#sha1
   }
 
   get sha256(): string {
-    this.#sha256 ??= createHash('sha256').update(this.der).digest('hex')
+    this.#sha256 ??= hash('sha256', this.der, 'hex')
     return this.#sha256
   }
 
@@ -208,6 +208,5 @@ export function parseCertificates(input: string | Uint8Array): Certificate[] {
 
 /** Identity by issuer and serial number, for revocation indexes: SHA-256 over the DER of both, as lower-case hex. */
 export function certificateId({ issuer, serial }: Pick<Certificate, 'issuer' | 'serial'>): string {
-  const serialHeader = Uint8Array.of(Tag.integer, serial.length)
-  return createHash('sha256').update(issuer.der).update(serialHeader).update(serial).digest('hex')
+  return hash('sha256', Buffer.concat([issuer.der, Uint8Array.of(Tag.integer, serial.length), serial]), 'hex')
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { SignatureAlgorithm } from './algorithms.ts'
 import { parseSignatureAlgorithm } from './algorithms.ts'
 import { sameBytes } from './certificate.ts'
@@ -135,7 +135,7 @@ export class Crl implements Omit<CrlFields, 'extensions' | 'entries'> {
 
   /** Lower-case hex digest of the DER. */
   get sha256(): string {
-    this.#sha256 ??= createHash('sha256').update(this.der).digest('hex')
+    this.#sha256 ??= hash('sha256', this.der, 'hex')
     return this.#sha256
   }
 

@@ -8,7 +8,8 @@ export class PathLinks {
   readonly #signatures: SignatureVerifier
   readonly #spending: Spending
   readonly #verdicts = new Map<Certificate, Map<Certificate, boolean>>()
-  #checkedStrangers = false
+  /** Something was checked that the signature verifier does not remember by itself. */
+  #hasNews = false
 
   constructor(leaf: Certificate, signatures: SignatureVerifier, spending: Spending) {
     this.#leaf = leaf
@@ -30,18 +31,20 @@ export class PathLinks {
    * below it. Nothing of strangers is ever remembered, so they cannot push out what is.
    */
   remember(path: readonly Certificate[]): void {
+    if (!this.#hasNews) return
     for (const [position, issuer] of path.entries()) {
       const child = path[position - 1]
       if (child === undefined) continue
       if (child !== this.#leaf) this.#signatures.remember(child, issuer)
-      if (this.#checkedStrangers) this.#signatures.rememberKey(issuer)
+      this.#signatures.rememberKey(issuer)
     }
   }
 
   #check(child: Certificate, issuer: Certificate, isAnchored: boolean): boolean {
-    if (child !== this.#leaf && this.#signatures.isKnown(child, issuer)) return true
+    const isCa = child !== this.#leaf
+    if (isCa && this.#signatures.isKnown(child, issuer)) return true
     this.#spending.signature()
-    if (!isAnchored) this.#checkedStrangers = true
+    if (isCa || !isAnchored) this.#hasNews = true
     return this.#signatures.verify(child, issuer, isAnchored)
   }
 }

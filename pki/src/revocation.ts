@@ -30,6 +30,8 @@ export interface RevocationFacts {
   find(certificate: Certificate): Revocation | undefined
   /** Every CRL at hand under this issuer name, complete and delta, current or not. */
   crlsBy(issuer: Name): readonly Crl[]
+  /** What the CA's responder said of the certificate, while that counts; `good` stands in for a CRL. */
+  answerOf?(certificate: Certificate, issuer: Certificate): Revocation | 'good' | undefined
   /** The policy for certificates that this CA issued. */
   policyOf(issuer: Certificate): RevocationPolicy
 }
@@ -97,8 +99,11 @@ class RevocationCheck {
     if (issuer === undefined) return { kind: 'good' }
     const policy = facts.policyOf(issuer)
     if (policy === 'off') return { kind: 'good' }
+    const answer = facts.answerOf?.(certificate, issuer)
+    if (answer !== undefined && answer !== 'good') return { kind: 'revoked', revocation: answer }
     const status = this.#statusByCrls(certificate, above)
-    return status.kind === 'unknown' && policy === 'prefer' ? { kind: 'good' } : status
+    const isSettled = answer === 'good' || policy === 'prefer'
+    return status.kind === 'unknown' && isSettled ? { kind: 'good' } : status
   }
 
   /** RFC 5280 §6.3.3: reasons are collected over all distribution points until none is left open. */
@@ -218,6 +223,7 @@ function revoked({ revokedAt, reason, source }: Revocation, certificate: Certifi
 
 function statusUnknown(why: string, certificate: Certificate, position: number): TrustError {
   const problem = `may have been revoked: ${why}`
-  const remedy = 'import a current CRL of its issuer, or relax the revocation policy of that CA'
-  return refusal({ rule: 'revocation-unknown', problem, remedy, evidence: { why } }, certificate, position)
+  const issuer = certificate.issuer.toString()
+  const remedy = `import a current CRL of its issuer "${issuer}", or relax the revocation policy of that CA`
+  return refusal({ rule: 'revocation-unknown', problem, remedy, evidence: { why, issuer } }, certificate, position)
 }

@@ -48,13 +48,13 @@ export class SignatureVerifier {
     this.#verified = new BoundedCache(cacheSize)
   }
 
-  /** Whether this certificate or CRL is known to be signed by the issuer's key. */
-  isKnown(signed: Identified, issuer: HeldKey): boolean {
-    return this.#verified.get(edgeKey(signed, issuer)) === true
+  /** Whether this certificate or CRL is known to be signed with the key of the issuer's certificate. */
+  isKnown(signed: Identified, issuer: Identified): boolean {
+    return this.#verified.get(linkKey(signed, issuer)) === true
   }
 
-  remember(signed: Identified, issuer: HeldKey): void {
-    this.#verified.set(edgeKey(signed, issuer), true)
+  remember(signed: Identified, issuer: Identified): void {
+    this.#verified.set(linkKey(signed, issuer), true)
   }
 
   /** Keeps the issuer's key decoded. */
@@ -84,8 +84,8 @@ export class SignatureVerifier {
   }
 }
 
-function edgeKey({ sha256 }: Identified, { spkiKey }: HeldKey): string {
-  return sha256 + spkiKey
+function linkKey(signed: Identified, issuer: Identified): string {
+  return signed.sha256 + issuer.sha256
 }
 
 /** Undefined when the crypto library cannot make a key of it: a point off the curve, or an algorithm it lacks. */
