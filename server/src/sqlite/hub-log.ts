@@ -99,14 +99,14 @@ export class HubLog {
     return { begin, next: state?.next ?? 0, lastEnqueuedTime: state?.lastTime ?? null }
   }
 
-  /** Encodes the event behind those that wait; returns the bytes it takes. */
+  /** Encodes the event behind those that wait; returns by how many bytes the waiting blocks have grown. */
   add(partition: number, event: HubEvent, waiter: Waiter): number {
     let block = this.#open.get(partition)
     if (block === undefined || block.writer.length >= this.#limits.blockBytes) {
       const capacity = Math.max(SMALLEST_BLOCK, (this.#lastSizes.get(partition) ?? 0) * 1.25)
       block = { partition, writer: new BlockWriter(Math.ceil(capacity)), waiters: [] }
     }
-    const before = block.writer.length
+    const before = block.waiters.length === 0 ? 0 : block.writer.length
     block.writer.add(event)
     block.waiters.push(waiter)
     if (block.waiters.length === 1) {

@@ -11,7 +11,7 @@ export interface LogWorkerData {
   readonly maxPages: number | undefined
 }
 
-export interface BlockRow {
+interface BlockRow {
   readonly partition: number
   readonly first: number
   readonly count: number

@@ -5,8 +5,9 @@ import type { Registry } from '../ports/registry.ts'
 import type { TelemetryLog } from '../ports/telemetry-log.ts'
 import { lockFolder } from './folder.ts'
 import { openRegistry } from './registry.ts'
-import { DEFAULT_LOG_SETTINGS, openTelemetryLog } from './telemetry-log.ts'
-import type { TelemetryLogSettings } from './telemetry-log.ts'
+import { DEFAULT_LOG_SETTINGS } from './telemetry-log-settings.ts'
+import type { TelemetryLogSettings } from './telemetry-log-settings.ts'
+import { openTelemetryLog } from './telemetry-log.ts'
 
 export interface SqliteOptions {
   /** The data folder; made with mode 0700 when it is missing. */

@@ -50,7 +50,7 @@ export function segmentFile(name: SegmentName): string {
   return `${time}-${String(name.part).padStart(5, '0')}.db`
 }
 
-export function parseSegmentFile(file: string): SegmentName | null {
+function parseSegmentFile(file: string): SegmentName | null {
   const match = NAME.exec(file)
   if (match === null) return null
   const [year, month, day, hour, minute, second, part] = match.slice(1).map(Number) as [

@@ -11,41 +11,10 @@ import { createFolder } from './folder.ts'
 import { HubLog } from './hub-log.ts'
 import type { PendingBlock, Segment } from './hub-log.ts'
 import type { LogRequest, LogWorkerData } from './log-worker.ts'
+import { takeOldSegments } from './retention.ts'
 import { segmentSize } from './segment.ts'
+import type { TelemetryLogSettings } from './telemetry-log-settings.ts'
 import { WorkerLink } from './worker-link.ts'
-
-export interface TelemetryLogSettings {
-  /**
-   * Length of a period, ms, in whole seconds. An hour by default: retention of a day is then kept to within an hour,
-   * and a week is 168 files, which open in a fraction of a second.
-   */
-  readonly periodMs: number
-  /** A segment of this size is followed by another one, so that retention by size has small steps. */
-  readonly segmentBytes: number
-  /** Bytes of one block, the unit of reading. */
-  readonly blockBytes: number
-  /** Bytes of one commit: bounds how long an acknowledgement waits for those before it. */
-  readonly maxBatchBytes: number
-  /** Bytes that may wait for the disk before `append` rejects with `throttled`. */
-  readonly maxWaitingBytes: number
-  /** Bytes in the write-ahead log at which a checkpoint no longer waits for an idle moment. */
-  readonly checkpointBytes: number
-  /** Stored bytes of the blocks that stay decoded for readers. */
-  readonly cacheBytes: number
-  /** Quota of each segment file in pages of 4 KiB. */
-  readonly maxPages: number | undefined
-}
-
-export const DEFAULT_LOG_SETTINGS: TelemetryLogSettings = {
-  periodMs: 60 * 60 * 1_000,
-  segmentBytes: 256 * 1024 * 1024,
-  blockBytes: 256 * 1024,
-  maxBatchBytes: 2 * 1024 * 1024,
-  maxWaitingBytes: 64 * 1024 * 1024,
-  checkpointBytes: 16 * 1024 * 1024,
-  cacheBytes: 16 * 1024 * 1024,
-  maxPages: undefined,
-}
 
 export interface TelemetryLogOptions {
   /** Folder of the log; each hub has a folder in it. */
@@ -170,13 +139,10 @@ class SqliteTelemetryLog implements TelemetryLog {
 
   async trim(limits: { before: number; maxBytes: number }): Promise<{ removedBytes: number }> {
     if (this.#closed) throw new HubError('shutting-down', `${SUBJECT} is closed.`)
+    // First what can go without writing anything: the disk may be full.
+    const removed = await this.#drop(takeOldSegments(this.#hubs.values(), limits))
     for (const hub of this.#hubs.values()) await this.#retire(hub, limits.before)
-    const doomed = this.#takeOld(limits)
-    const removedBytes = doomed.reduce((sum, { path }) => sum + segmentSize(path), 0)
-    for (const { path } of doomed) this.#reader.forget(path)
-    if (doomed.length > 0)
-      await this.#track(this.#link.request({ kind: 'drop', paths: doomed.map(({ path }) => path) }))
-    return { removedBytes }
+    return { removedBytes: removed + (await this.#drop(takeOldSegments(this.#hubs.values(), limits))) }
   }
 
   async close(): Promise<void> {
@@ -293,27 +259,13 @@ class SqliteTelemetryLog implements TelemetryLog {
     }
   }
 
-  /** Forgets the segments that have to go, and returns them. The one being written to always stays. */
-  #takeOld(limits: { before: number; maxBytes: number }): readonly Segment[] {
-    const taken: Segment[] = []
-    const takeFrom = (hub: HubLog): void => {
-      const oldest = hub.segments[0]
-      if (oldest === undefined) return
-      hub.dropOldest()
-      taken.push(oldest)
-    }
-    const hubs = [...this.#hubs.values()]
-    for (const hub of hubs)
-      while (hub.segments.length > 1 && (hub.segments[0]?.lastTime ?? 0) < limits.before) takeFrom(hub)
-    let bytes = hubs.flatMap((hub) => hub.segments).reduce((sum, { path }) => sum + segmentSize(path), 0)
-    while (bytes > limits.maxBytes) {
-      const candidates = hubs.filter((hub) => hub.segments.length > 1)
-      const [hub] = candidates.sort((a, b) => (a.segments[0]?.lastTime ?? 0) - (b.segments[0]?.lastTime ?? 0))
-      if (hub === undefined) break
-      bytes -= segmentSize(hub.segments[0]?.path ?? '')
-      takeFrom(hub)
-    }
-    return taken
+  async #drop(segments: readonly Segment[]): Promise<number> {
+    if (segments.length === 0) return 0
+    const paths = segments.map((segment) => segment.path)
+    const bytes = paths.reduce((sum, path) => sum + segmentSize(path), 0)
+    for (const path of paths) this.#reader.forget(path)
+    await this.#track(this.#link.request({ kind: 'drop', paths }))
+    return bytes
   }
 
   #track<T>(work: Promise<T>): Promise<T> {

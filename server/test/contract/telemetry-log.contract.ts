@@ -48,6 +48,12 @@ export function telemetryLogContract(
       await Promise.all(bodies.map((body) => log.append(partition, event(body))))
     }
 
+    /** Appends 4,000 events at once; returns how many were accepted. */
+    const flood = async (): Promise<number> => {
+      const results = await Promise.allSettled(Array.from({ length: 4_000 }, () => log.append(0, event('x'))))
+      return results.filter((result) => result.status === 'fulfilled').length
+    }
+
     test('sequences start at 0 in each partition and follow the order of the calls', async () => {
       const positions = await Promise.all(
         Array.from({ length: 900 }, (_, index) => log.append(index % 3, event(`${index}`))),
@@ -239,6 +245,15 @@ export function telemetryLogContract(
       )
       assert.equal((await log.bounds(HUB, 0)).next, accepted.length)
       assert.equal((await log.append(0, event('room again'))).sequence, accepted.length)
+    })
+
+    test('the bound on what may wait does not drift', async () => {
+      const first = await flood()
+      assert.ok(first < 4_000)
+      for (let round = 0; round < 60; round++) {
+        await Promise.all(Array.from({ length: 20 }, (_, partition) => log.append(partition, event('x'))))
+      }
+      assert.equal(await flood(), first)
     })
 
     test('close waits for what was accepted; afterwards everything is refused', async () => {
