@@ -37,7 +37,7 @@ export interface Wishes {
   /** Absent: self-signed. */
   readonly issuer?: Entity
   /** Sign with this key while naming `issuer`. */
-  readonly signedBy?: KeyObject
+  readonly signedBy?: Parameters<typeof sign>[2]
   readonly issuerName?: Uint8Array
   readonly version?: 1 | 3
   readonly serial?: Uint8Array | number

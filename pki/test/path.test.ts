@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { constants } from 'node:crypto'
 import { describe, test } from 'node:test'
-import { sequence } from '../src/der-writer.ts'
+import { explicit, integer, nullValue, oid, sequence } from '../src/der-writer.ts'
 import type { Certificate, PathRequest, TrustError, TrustRule } from '../src/index.ts'
 import {
   AnchorSet,
@@ -24,6 +25,7 @@ import {
   leafExtensions,
   name,
   NOW,
+  SHA1_WITH_RSA,
   SHA256_WITH_RSA,
 } from './forge.ts'
 
@@ -320,12 +322,60 @@ describe('profiles', () => {
   })
 })
 
+const SHA256 = sequence(oid('2.16.840.1.101.3.4.2.1'), nullValue())
+/** RFC 4055 §3.1. */
+const PSS_SHA256 = sequence(
+  oid('1.2.840.113549.1.1.10'),
+  sequence(explicit(0, SHA256), explicit(1, sequence(oid('1.2.840.113549.1.1.8'), SHA256)), explicit(2, integer(32))),
+)
+
 describe('keys and signatures', () => {
   for (const type of ['p384', 'ed25519', 'rsa2048', 'ml-dsa-65'] as const) {
     test(`${type} is accepted as the key of a device`, () => {
       accepted(verify(forge({ subject: 'd', issuer: root, key: generateKey(type) }), [], [root]))
     })
   }
+
+  const schemes = [
+    ['ed25519', sequence(oid('1.3.101.112')), null],
+    ['p384', sequence(oid('1.2.840.10045.4.3.3')), 'sha384'],
+    ['rsa3072', SHA256_WITH_RSA, 'sha256'],
+    ['ml-dsa-65', sequence(oid('2.16.840.1.101.3.4.3.18')), null],
+  ] as const
+  for (const [type, algorithm, digest] of schemes) {
+    test(`${type} from the root to the device`, () => {
+      const wishes = { algorithm, digest } as const
+      const top = forgeCa('Top', { ...wishes, key: generateKey(type) })
+      const middle = forgeCa('Middle', { ...wishes, key: generateKey(type), issuer: top })
+      const leaf = forge({ ...wishes, subject: 'd', key: generateKey(type), issuer: middle })
+      accepted(verify(leaf, [middle], [top]))
+      const forged = forge({ ...wishes, subject: 'd', issuer: middle, signedBy: generateKey(type) })
+      refused(verify(forged, [middle], [top]), 'signature-invalid')
+    })
+  }
+
+  const rsa = forgeCa('RSA', { key: generateKey('rsa2048'), algorithm: SHA256_WITH_RSA })
+
+  test('RSASSA-PSS is accepted with one hash and a salt as long as the hash, and in no other form', () => {
+    const pss = { key: rsa.key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }
+    const signed = forge({ subject: 'd', issuer: rsa, algorithm: PSS_SHA256, signedBy: pss })
+    accepted(verify(signed, [], [rsa]))
+    const shortSalt = forge({ subject: 'd', issuer: rsa, algorithm: PSS_SHA256, signedBy: { ...pss, saltLength: 20 } })
+    refused(verify(shortSalt, [], [rsa]), 'signature-invalid')
+    const bare = sequence(oid('1.2.840.113549.1.1.10'))
+    refused(
+      verify(forge({ subject: 'd', issuer: rsa, algorithm: bare, signedBy: pss }), [], [rsa]),
+      'unsupported-algorithm',
+    )
+  })
+
+  test('SHA-1 is refused, but on the own signature of an anchor, which proves nothing', () => {
+    const old = { algorithm: SHA1_WITH_RSA, digest: 'sha1' } as const
+    refused(verify(forge({ ...old, subject: 'd', issuer: rsa }), [], [rsa]), 'weak-signature')
+    const oldRoot = forgeCa('Old Root', { ...old, key: rsa.key })
+    const leaf = forge({ subject: 'd', issuer: oldRoot, algorithm: SHA256_WITH_RSA })
+    accepted(verify(leaf, [oldRoot], [oldRoot]))
+  })
 
   test('names that differ in case, blanks and string type are the same issuer', () => {
     const ca = forgeCa('Straße  7')
