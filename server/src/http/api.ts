@@ -94,8 +94,9 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
 }
 
 function createApp(server: Server, { clock, log, random }: HttpParts): Routes {
+  const loggerInstance: FastifyBaseLogger = log
   const app = fastify({
-    loggerInstance: log as FastifyBaseLogger,
+    loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => Buffer.from(random.bytes(16)).toString('hex'),
     requestIdHeader: false,

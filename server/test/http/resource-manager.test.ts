@@ -108,6 +108,13 @@ test('a proof is refused for what is wrong with it, and the refusal is kept', as
   const verified = await verify(second.etag, await makeProof(root, code))
   assert.equal(verified.properties?.isVerified, true)
   await assert.rejects(verify(verified.etag, await makeProof(root, code)), unproven)
+
+  const kept = await server.ask('/holdfast/v1/refusals?rule=possession-refused&wait=5', {
+    headers: { authorization: `Bearer ${server.token}` },
+  })
+  const [refusal] = kept.json.value
+  assert.deepEqual([refusal.area, refusal.hub, refusal.identity], ['certificate-authority', 'plant', 'root'])
+  assert.equal(refusal.peer.address, '127.0.0.1')
 })
 
 test('an upload is refused when it is no CA, unreadable, stale or one too many of its name', async (t) => {
@@ -144,16 +151,15 @@ test('an upload is refused when its key or its signature is weak', async (t) => 
     [['-newkey', 'rsa:1024'], /1024/],
     [['-newkey', 'rsa:2048', '-sha1'], /sha-?1/i],
   ]
-  const subject = ['-subj', '/CN=Plant root', '-addext', 'basicConstraints=critical,CA:TRUE', '-days', '30']
+  const request = 'req -x509 -nodes -keyout /dev/null -days 30 -addext basicConstraints=critical,CA:TRUE'.split(' ')
+  request.push('-subj', '/CN=Plant root')
   for (const [options, message] of weak) {
-    const made = await promisify(execFile)('openssl', [
-      ...['req', '-x509', '-nodes', '-keyout', '/dev/null'],
-      ...subject,
-      ...options,
-    ]).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null
-      throw error
-    })
+    const made = await promisify(execFile)('openssl', [...request, ...options]).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return null
+        throw error
+      },
+    )
     if (made === null) return t.skip('openssl is not installed')
     const upload = certificates.createOrUpdate(GROUP, 'plant', 'root', { properties: { certificate: made.stdout } })
     await assert.rejects(upload, { statusCode: 400, code: 'CertificateRefused', message })

@@ -19,15 +19,18 @@ import { Sessions } from '../../src/hub/sessions.ts'
 import { Telemetry } from '../../src/hub/telemetry.ts'
 import { TrustAnchors } from '../../src/hub/trust-anchors.ts'
 import { serveHttp } from '../../src/http/api.ts'
+import type { HttpParts } from '../../src/http/api.ts'
 import { issueManagementToken } from '../../src/http/management/access.ts'
 import { openLocalBus } from '../../src/local/bus.ts'
 import { createLog } from '../../src/log.ts'
 import { Metrics } from '../../src/metrics.ts'
 import { DEFAULT_HUB_POLICIES, DEFAULT_PROVISIONING_POLICIES } from '../../src/model/access-policy.ts'
+import type { PolicyOwner } from '../../src/model/access-policy.ts'
 import { parseHubName } from '../../src/model/ids.ts'
-import type { HubName } from '../../src/model/ids.ts'
 import type { ByteHead } from '../../src/net/byte-head.ts'
 import { Listeners } from '../../src/net/listeners.ts'
+import type { Bus } from '../../src/ports/bus.ts'
+import type { Clock } from '../../src/ports/clock.ts'
 import type { Registry } from '../../src/ports/registry.ts'
 import type { TelemetryLog } from '../../src/ports/telemetry-log.ts'
 import { AllocationWebhook } from '../../src/provisioning/allocation-webhook.ts'
@@ -77,134 +80,33 @@ export interface RunningServer {
   agent(options?: AgentOptions): Agent
   ask(path: string, ask?: Ask): Promise<Reply>
   /** Service connection string of a policy. */
-  hubConnectionString(policy?: string, hub?: { name: HubName; host: string }): Promise<string>
+  hubConnectionString(policy?: string): Promise<string>
   provisioningConnectionString(): Promise<string>
   /** ms that the server's clock is ahead of the real one. */
   skew: number
 }
 
+const CODE_LIFETIME_MS = 60_000
+
 /** Byte heads are not under test here: a connection for one is closed. */
 const CLOSED_HEAD: ByteHead = { accept: (stream: Duplex) => void stream.destroy(), close: async () => undefined }
 
 export async function startServer(t: TestContext, limits: { requestsPerMinute?: number } = {}): Promise<RunningServer> {
-  const cleanup: (() => unknown)[] = []
+  const cleanup: Cleanup = []
   t.after(async () => {
     for (const step of cleanup.toReversed()) await step()
   })
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
-  cleanup.push(() => rm(folder, { recursive: true }))
   const time = { skew: 0 }
-  const clock = { now: () => Date.now() + time.skew }
-  const random = { bytes: (size: number) => randomBytes(size) }
-  const log = createLog({ level: 'silent' })
-  const metrics = new Metrics()
-  const bus = openLocalBus()
-  const stores = await openSqliteStores({ folder, refusalCapacity: 1000, clock })
-  cleanup.push(() => stores.close())
-  const { registry, telemetryLog } = stores
-  const hubs = new Hubs([
-    { name: HUB, hosts: [HUB_HOST], partitions: 2 },
-    { name: OTHER_HUB, hosts: [OTHER_HUB_HOST], partitions: 2 },
-  ])
-  for (const { name } of hubs.all())
-    await ensurePolicies(registry, { kind: 'hub', hub: name }, DEFAULT_HUB_POLICIES, random)
-  await ensurePolicies(registry, { kind: 'provisioning' }, DEFAULT_PROVISIONING_POLICIES, random)
-  const refusals = new Refusals({ registry, bus, clock, random, metrics })
-  const anchors = new TrustAnchors({ registry, hubs, bus, clock })
-  cleanup.push(() => anchors.close())
-  const verifier = new PathVerifier({ cacheSize: 100 })
-  const door = new Door({ hubs, registry, anchors, verifier, refusals, clock, provisioningHosts: [PROVISIONING_HOST] })
-  const sessions = new Sessions({ registry, bus, clock, log, metrics })
-  cleanup.push(() => sessions.close())
-  const devices = new Devices({ registry, bus, clock, random })
-  const authorities = new CertificateAuthorities({
-    registry,
-    bus,
-    clock,
-    random,
-    refusals,
-    limit: 25,
-    codeLifetimeMs: 60_000,
-  })
-  const enrollments = new Enrollments({ registry, bus, clock, random })
-  const scope = await loadIdScope(registry.settings, random)
-  const linkedHubs = hubs
-    .all()
-    .map(({ name, hosts }) => ({ hub: name, host: hosts[0] ?? '', weight: 1, latency: null }))
-  const webhook = new AllocationWebhook()
-  const registrar = new Registrar({
-    scope,
-    hubs,
-    linkedHubs,
-    registry,
-    anchors,
-    verifier,
-    refusals,
-    webhook,
-    bus,
-    clock,
-    random,
-    log,
-    metrics,
-  })
-  cleanup.push(() => registrar.close())
-
+  const domain = await openDomain(cleanup, { now: () => Date.now() + time.skew })
+  const { registry, telemetryLog, refusals, devices, enrollments, authorities, random } = domain
   const serverRoot = await makeRoot('Test server root')
-  const identity = await makeServer(serverRoot, [HUB_HOST, OTHER_HUB_HOST, PROVISIONING_HOST, 'localhost', '127.0.0.1'])
-  const listeners = new Listeners({
-    host: '127.0.0.1',
-    ports: { mqtts: null, https: 0, amqps: null, amqp: null },
-    material: { certificates: identity.cert, key: identity.key },
-    limits: { connections: 500, unauthenticated: 200, unauthenticatedPerAddress: 200, handshakeSeconds: 5 },
-    heads: { mqtt: CLOSED_HEAD, amqp: CLOSED_HEAD },
-    metrics,
-    onRefusal: () => undefined,
-  })
-  cleanup.push(() => listeners.close(1000))
-  const ports = { mqtts: null, https: 0, amqps: 5999, amqp: null }
-  const http = await serveHttp(listeners.https, {
-    door,
-    hubs,
-    devices,
-    sessions,
-    telemetry: new Telemetry({ hubs, log: telemetryLog, metrics }),
-    consumers: new Consumers({ hubs, registry, log: telemetryLog, clock }),
-    authorities,
-    refusals,
-    enrollments,
-    registrar,
-    policies: registry.policies,
-    settings: registry.settings,
-    service: { idScope: scope, host: PROVISIONING_HOST, linkedHubs },
-    ports: () => ports,
-    accepting: () => true,
-    retentionHours: 24,
-    clock,
-    random,
-    log,
-    metrics,
-    ...limits,
-  })
-  cleanup.push(() => http.close())
-  const bound = await listeners.start()
-  const port = bound.https ?? 0
-  const token = await issueManagementToken(registry.settings, random)
-  const agents: Agent[] = []
-  cleanup.push(() => agents.forEach((each) => each.destroy()))
-  const agent = (options: AgentOptions = {}): Agent => {
-    const made = new Agent({ keepAlive: true, ca: serverRoot.pem, ...options })
-    agents.push(made)
-    return Object.assign(made, {
-      createConnection: (asked: AgentOptions & { host?: string; servername?: string }) =>
-        connect({ ...asked, host: '127.0.0.1', port, servername: asked.host ?? HUB_HOST, ca: serverRoot.pem }),
-    })
-  }
+  const port = await listen(cleanup, domain, serverRoot, limits)
+  const agent = agentsFor(cleanup, port, serverRoot)
   const plain = agent()
-
   return {
     port,
-    idScope: scope,
-    token,
+    idScope: domain.service.idScope,
+    token: await issueManagementToken(registry.settings, random),
     serverRoot,
     registry,
     telemetryLog,
@@ -217,21 +119,131 @@ export async function startServer(t: TestContext, limits: { requestsPerMinute?: 
       const { identity: own } = ask
       return send(path, ask, own === undefined ? plain : agent({ cert: own.cert, key: own.key, keepAlive: false }))
     },
-    hubConnectionString: async (policy = 'iothubowner', hub = { name: HUB, host: HUB_HOST }) => {
-      const found = await registry.policies.get({ kind: 'hub', hub: hub.name }, policy)
-      return `HostName=${hub.host};SharedAccessKeyName=${policy};SharedAccessKey=${found?.primaryKey ?? ''}`
-    },
-    provisioningConnectionString: async () => {
-      const name = 'provisioningserviceowner'
-      const found = await registry.policies.get({ kind: 'provisioning' }, name)
-      return `HostName=${PROVISIONING_HOST};SharedAccessKeyName=${name};SharedAccessKey=${found?.primaryKey ?? ''}`
-    },
+    ...connectionStrings(registry),
     get skew() {
       return time.skew
     },
     set skew(ms: number) {
       time.skew = ms
     },
+  }
+}
+
+/** Run in reverse when the test ends. */
+type Cleanup = (() => unknown)[]
+
+/** The domain on its real stores in a folder of its own. */
+async function openDomain(cleanup: Cleanup, clock: Clock) {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
+  cleanup.push(() => rm(folder, { recursive: true }))
+  const bus = openLocalBus()
+  const stores = await openSqliteStores({ folder, refusalCapacity: 1000, clock })
+  cleanup.push(() => stores.close())
+  const { registry, telemetryLog } = stores
+  const random = { bytes: (size: number) => randomBytes(size) }
+  const log = createLog({ level: 'silent' })
+  const metrics = new Metrics()
+  const hubs = new Hubs([
+    { name: HUB, hosts: [HUB_HOST], partitions: 2 },
+    { name: OTHER_HUB, hosts: [OTHER_HUB_HOST], partitions: 2 },
+  ])
+  for (const { name } of hubs.all())
+    await ensurePolicies(registry, { kind: 'hub', hub: name }, DEFAULT_HUB_POLICIES, random)
+  await ensurePolicies(registry, { kind: 'provisioning' }, DEFAULT_PROVISIONING_POLICIES, random)
+  const anchors = new TrustAnchors({ registry, hubs, bus, clock })
+  const sessions = new Sessions({ registry, bus, clock, log, metrics })
+  cleanup.push(() => {
+    sessions.close()
+    anchors.close()
+  })
+  const verifier = new PathVerifier({ cacheSize: 100 })
+  const refusals = new Refusals({ registry, bus, clock, random, metrics })
+  const base = { registry, hubs, bus, clock, random, log, metrics, anchors, verifier, refusals, sessions }
+  return { ...base, ...verbs(base, telemetryLog), ...(await provisioning(cleanup, base)), telemetryLog }
+}
+
+type Base = Pick<HttpParts, 'hubs' | 'clock' | 'random' | 'log' | 'metrics' | 'refusals' | 'sessions'> & {
+  readonly registry: Registry
+  readonly bus: Bus
+  readonly anchors: TrustAnchors
+  readonly verifier: PathVerifier
+}
+
+function verbs(base: Base, telemetryLog: TelemetryLog) {
+  return {
+    door: new Door({ ...base, provisioningHosts: [PROVISIONING_HOST] }),
+    devices: new Devices(base),
+    authorities: new CertificateAuthorities({ ...base, limit: 25, codeLifetimeMs: CODE_LIFETIME_MS }),
+    telemetry: new Telemetry({ ...base, log: telemetryLog }),
+    consumers: new Consumers({ ...base, log: telemetryLog }),
+  }
+}
+
+async function provisioning(cleanup: Cleanup, base: Base) {
+  const scope = await loadIdScope(base.registry.settings, base.random)
+  const linkedHubs = base.hubs
+    .all()
+    .map(({ name, hosts }) => ({ hub: name, host: hosts[0] ?? '', weight: 1, latency: null }))
+  const registrar = new Registrar({ ...base, scope, linkedHubs, webhook: new AllocationWebhook() })
+  cleanup.push(() => registrar.close())
+  const service = { idScope: scope, host: PROVISIONING_HOST, linkedHubs }
+  return { registrar, enrollments: new Enrollments(base), service }
+}
+
+async function listen(
+  cleanup: Cleanup,
+  domain: Awaited<ReturnType<typeof openDomain>>,
+  root: TestAuthority,
+  limits: { requestsPerMinute?: number },
+): Promise<number> {
+  const names = [HUB_HOST, OTHER_HUB_HOST, PROVISIONING_HOST, 'localhost', '127.0.0.1'] as const
+  const identity = await makeServer(root, [...names])
+  const listeners = new Listeners({
+    host: '127.0.0.1',
+    ports: { mqtts: null, https: 0, amqps: null, amqp: null },
+    material: { certificates: identity.cert, key: identity.key },
+    limits: { connections: 500, unauthenticated: 200, unauthenticatedPerAddress: 200, handshakeSeconds: 5 },
+    heads: { mqtt: CLOSED_HEAD, amqp: CLOSED_HEAD },
+    metrics: domain.metrics,
+    onRefusal: () => undefined,
+  })
+  cleanup.push(() => listeners.close(1000))
+  const http = await serveHttp(listeners.https, {
+    ...domain,
+    policies: domain.registry.policies,
+    settings: domain.registry.settings,
+    ports: () => ({ mqtts: null, https: null, amqps: 5999, amqp: null }),
+    accepting: () => true,
+    retentionHours: 24,
+    ...limits,
+  })
+  cleanup.push(() => http.close())
+  return (await listeners.start()).https ?? 0
+}
+
+function agentsFor(cleanup: Cleanup, port: number, root: TestAuthority): RunningServer['agent'] {
+  const agents: Agent[] = []
+  cleanup.push(() => agents.forEach((each) => each.destroy()))
+  return (options = {}) => {
+    const made = new Agent({ keepAlive: true, ...options })
+    agents.push(made)
+    return Object.assign(made, {
+      createConnection: (asked: AgentOptions & { host?: string }) =>
+        connect({ ...asked, host: '127.0.0.1', port, servername: asked.host ?? HUB_HOST, ca: root.pem }),
+    })
+  }
+}
+
+function connectionStrings(
+  registry: Registry,
+): Pick<RunningServer, 'hubConnectionString' | 'provisioningConnectionString'> {
+  const text = async (host: string, owner: PolicyOwner, name: string) => {
+    const policy = await registry.policies.get(owner, name)
+    return `HostName=${host};SharedAccessKeyName=${name};SharedAccessKey=${policy?.primaryKey ?? ''}`
+  }
+  return {
+    hubConnectionString: (policy = 'iothubowner') => text(HUB_HOST, { kind: 'hub', hub: HUB }, policy),
+    provisioningConnectionString: () => text(PROVISIONING_HOST, { kind: 'provisioning' }, 'provisioningserviceowner'),
   }
 }
 
