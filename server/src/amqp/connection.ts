@@ -88,7 +88,9 @@ export class AmqpConnection {
   #receive(chunk: Buffer): void {
     if (this.#phase === 'refused') return
     this.#input.push(chunk)
-    this.#advance()
+    // A drained socket is read again by itself.
+    if (this.#phase === 'logging-in') this.#stream.pause()
+    else this.#advance()
   }
 
   #advance(): void {

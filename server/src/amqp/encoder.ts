@@ -10,15 +10,16 @@ export const SECTION = {
 /** Frame header, and a transfer (§2.7.5) of handle, delivery-id, delivery-tag, message-format 0 and settled. */
 const TRANSFER = Buffer.from('0000000002000000005314c0130570000000007000000000a004000000004341', 'hex')
 
+const NOTHING = Buffer.alloc(0)
+
 /** Writes AMQP 1.0 values (§1.6) and frames into one growing buffer; the compact encodings are chosen where they fit. */
 export class Encoder {
   readonly #initialBytes: number
-  #bytes: Buffer
+  #bytes: Buffer = NOTHING
   #at = 0
 
   constructor(initialBytes: number) {
     this.#initialBytes = initialBytes
-    this.#bytes = Buffer.allocUnsafeSlow(initialBytes)
   }
 
   /** Bytes written since the last `take`. */
@@ -29,7 +30,7 @@ export class Encoder {
   /** Gives away what was written; the next value goes into a new buffer. */
   take(): Buffer {
     const bytes = this.#bytes.subarray(0, this.#at)
-    this.#bytes = Buffer.allocUnsafeSlow(this.#initialBytes)
+    this.#bytes = NOTHING
     this.#at = 0
     return bytes
   }
@@ -145,7 +146,8 @@ export class Encoder {
 
   #reserve(bytes: number): void {
     if (this.#at + bytes <= this.#bytes.length) return
-    const bigger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + bytes))
+    // Not from Node's pool: what is taken is given away whole.
+    const bigger = Buffer.allocUnsafeSlow(Math.max(this.#initialBytes, this.#bytes.length * 2, this.#at + bytes))
     this.#bytes.copy(bigger, 0, 0, this.#at)
     this.#bytes = bigger
   }

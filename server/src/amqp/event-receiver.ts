@@ -90,6 +90,7 @@ export class EventReceiver {
       if (!this.#stop.signal.aborted) throw error
     } finally {
       reader.close()
+      this.stop()
     }
   }
 
@@ -103,8 +104,8 @@ export class EventReceiver {
     if (this.#drain !== null) clearTimeout(this.#drain)
     this.#drain = setTimeout(() => {
       this.#drain = null
-      if (this.#held.length === 0) giveCreditBack(this.#sender)
-      else this.drain()
+      if (this.#held.length > 0 && creditLeft(this.#sender) > 0) this.drain()
+      else giveCreditBack(this.#sender)
     }, DRAIN_MS)
   }
 

@@ -96,6 +96,15 @@ export class Links {
     this.#management.wake()
     this.#provisioning.wake()
     for (const { receiver } of this.#readers.values()) receiver.wake()
+    this.#rotate()
+  }
+
+  /** Readers share one socket, and the first that is woken may fill it: next time it is another's turn. */
+  #rotate(): void {
+    const [first] = this.#readers
+    if (first === undefined || this.#readers.size === 1) return
+    this.#readers.delete(first[0])
+    this.#readers.set(...first)
   }
 
   close(): void {
@@ -204,7 +213,7 @@ export class Links {
 
   #refuse(link: Sender | Receiver, error: unknown): void {
     if (!(error instanceof HubError)) this.#parts.log.error({ err: error }, 'amqp link failed')
-    this.#readers.delete(link as Sender)
+    if (link.is_sender()) this.#readers.delete(link as Sender)
     detach(link, failureOf(error))
   }
 

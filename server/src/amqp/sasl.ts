@@ -76,8 +76,7 @@ async function logInPolicy(hubName: string, token: string, parts: SaslParts, pee
   const [host] = hub?.hosts ?? []
   if (hub === undefined || host === undefined)
     throw refuse(parts, peer, 'No hub of this server has the name in the user.')
-  const resource = `${host}/messages/events`
-  const principal = await parts.door.service(host, token, 'ServiceConnect', peer, resource)
+  const principal = await parts.door.service(host, token, 'ServiceConnect', peer, 'messages/events')
   return { kind: 'policy', hub, principal }
 }
 

@@ -132,18 +132,16 @@ function countReads(): { events: number } {
   return reads
 }
 
+/** Opens the session's window for `incoming` transfers from `next` on. */
+function flow(next: number, incoming: number, link: object = {}): Buffer {
+  const session = { next_incoming_id: next, incoming_window: incoming, next_outgoing_id: 1, outgoing_window: 9 }
+  return raw.frame('flow', { ...session, delivery_count: 0, ...link })
+}
+
 test('a reader whose session window is shut is not read for, until it opens', async () => {
   const peer = new raw.RawPeer(server.plainPort)
   const audience = 'sb://localhost/hub1'
   const token = createSasTokenFor(await server.policy('service'), audience, 'event-hubs')
-  const window = (incoming: number, fields: object = {}) =>
-    raw.frame('flow', {
-      next_incoming_id: 0,
-      incoming_window: incoming,
-      next_outgoing_id: 0,
-      outgoing_window: 9,
-      ...fields,
-    })
   peer.socket.write(Buffer.concat([raw.HELLO, raw.sendingLink('$cbs', 0), raw.receivingLink('$cbs', 1)]))
   await peer.heard('$cbs')
   const request = {
@@ -157,25 +155,16 @@ test('a reader whose session window is shut is not read for, until it opens', as
     0,
     rhea.message.encode(request),
   )
-  peer.socket.write(Buffer.concat([window(100, { handle: 1, delivery_count: 0, link_credit: 1 }), put]))
+  peer.socket.write(Buffer.concat([flow(0, 100, { handle: 1, link_credit: 1 }), put]))
   await peer.heard('Accepted')
   const settle = raw.frame('disposition', { role: true, first: 0, settled: true })
-  const credit = { handle: 2, delivery_count: 0, link_credit: 1_000 }
-  const shut = raw.frame('flow', {
-    next_incoming_id: 1,
-    incoming_window: 3,
-    next_outgoing_id: 1,
-    outgoing_window: 9,
-    ...credit,
-  })
+  const shut = flow(1, 3, { handle: 2, link_credit: 1_000 })
   peer.socket.write(Buffer.concat([settle, raw.receivingLink(FIRST, 2), shut]))
   const events = () => peer.heardCount('iothub-message-source')
   while (events() < 3) await turns(1)
   await turns(200)
   assert.equal(events(), 3)
-  peer.socket.write(
-    raw.frame('flow', { next_incoming_id: 4, incoming_window: 5, next_outgoing_id: 1, outgoing_window: 9 }),
-  )
+  peer.socket.write(flow(4, 5))
   while (events() < 8) await turns(1)
   await turns(200)
   assert.equal(events(), 8)
@@ -230,9 +219,12 @@ test('unknown addresses and links of later protocols end in words', async () => 
   await client.close()
 })
 
+function epoch(value: number): object {
+  return { properties: { 'com.microsoft:epoch': rhea.types.wrap_long(value) } }
+}
+
 test('a stalled reader learns at once that its place was taken', async () => {
   const client = await loggedIn()
-  const epoch = (value: number) => ({ properties: { 'com.microsoft:epoch': rhea.types.wrap_long(value) } })
   const stalled = client.reader(FIRST, epoch(3))
   stalled.add_credit(1)
   await once(stalled, 'message')

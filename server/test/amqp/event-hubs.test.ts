@@ -152,23 +152,18 @@ test('shows what the hub knows of each event', async () => {
 })
 
 test('a reader with a higher epoch takes over, a lower one is turned away', async () => {
+  const seated = Promise.withResolvers<void>()
   const first = await client()
-  const stolen = read(first, '0', earliestEventPosition, () => false, { ownerLevel: 1 })
-  const started = Promise.withResolvers<void>()
-  const second = await client()
-  const idle = await client()
-  // The first must sit before the second comes: its own events tell.
-  const probe = await read(idle, '1', earliestEventPosition, (events) => events.length === 1)
-  assert.equal(probe.length, 1)
-  const winner = read(second, '0', earliestEventPosition, (events) => (started.resolve(), until(99)(events)), {
-    ownerLevel: 2,
-  })
+  const stolen = read(first, '0', earliestEventPosition, () => (seated.resolve(), false), { ownerLevel: 2 })
+  await seated.promise
+  const lower = read(await client(), '0', earliestEventPosition, () => true, { ownerLevel: 1 })
+  await assert.rejects(lower, { code: 'ReceiverDisconnectedError' })
+  const winner = read(await client(), '0', earliestEventPosition, until(99), { ownerLevel: 3 })
   await assert.rejects(stolen, (error: Error & { code?: string }) => {
     assert.equal(error.code, 'ReceiverDisconnectedError')
-    assert.match(error.message, /higher epoch of '2' is created hence current receiver '.*' with epoch '1'/)
+    assert.match(error.message, /higher epoch of '3' is created hence current receiver '.*' with epoch '2'/)
     return true
   })
-  await started.promise
   assert.deepEqual(sequences(await winner), range(0, FIRST))
 })
 
