@@ -12,17 +12,15 @@ export class WebSocketStream extends Duplex {
   readonly #socket: WebSocket
 
   constructor(socket: WebSocket) {
-    super({ readableHighWaterMark: 64 * 1024 })
+    super({ readableHighWaterMark: 64 * 1024, allowHalfOpen: false })
     this.#socket = socket
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       if (!isBinary) socket.close(UNSUPPORTED_DATA, 'binary frames only')
       else if (data.length > 0 && !this.push(data)) socket.pause()
     })
     socket.once('error', (error) => this.destroy(error))
-    socket.once('close', () => {
-      this.push(null)
-      this.destroy()
-    })
+    // What came before the close is still read; the stream destroys itself behind it.
+    socket.once('close', () => this.push(null))
   }
 
   override _read(): void {

@@ -96,6 +96,23 @@ describe('WebSocket upgrades', () => {
     socket.terminate()
   })
 
+  test('what was sent before the close is read, however late', async () => {
+    const socket = dial('/$iothub/websocket', ['mqtt'])
+    await once(socket, 'message')
+    const { stream } = listening.mqtt.accepted.at(-1)!
+    stream.removeAllListeners('data')
+    stream.pause()
+    socket.send(Buffer.from('last words'))
+    socket.close()
+    await closeOf(socket)
+    const closed = closeOf(stream)
+    const chunks: Buffer[] = []
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+    stream.resume()
+    await closed
+    assert.equal(String(Buffer.concat(chunks)), 'last words')
+  })
+
   test('the end of either side ends the other', async () => {
     const socket = dial('/$iothub/websocket', ['mqtt'])
     await once(socket, 'message')
