@@ -3,7 +3,7 @@ import { Tag } from './der.ts'
 
 /** What signs and what is signed with: closed lists. Nothing outside of them is ever handed to the crypto library. */
 
-export type KeyKind = 'rsa' | 'ec' | 'ed25519' | 'ed448' | 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87'
+type KeyKind = 'rsa' | 'ec' | 'ed25519' | 'ed448' | 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87'
 
 export type PublicKeyAlgorithm =
   | { readonly kind: 'rsa'; readonly bits: number; readonly exponentBits: number }

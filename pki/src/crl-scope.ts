@@ -32,14 +32,15 @@ export function reasonsCovered(crl: Crl, certificate: Certificate, point: Distri
   // (b)(1): under a name other than the certificate issuer's only an indirect CRL speaks.
   if (!crlIssuers(certificate, point).some((name) => name.key === crl.issuer.key)) return 0
   if (point.crlIssuer !== undefined && scope?.indirect !== true) return 0
-  if (scope === undefined) return point.reasons ?? ALL_REASONS
+  const wanted = (point.reasons ?? ALL_REASONS) & ALL_REASONS
+  if (scope === undefined) return wanted
   // (b)(2)
   if (scope.onlyAttributeCertificates) return 0
   if (scope.onlyUserCertificates && certificate.isCa) return 0
   if (scope.onlyCaCertificates && !certificate.isCa) return 0
   if (scope.name !== undefined && !sharesName(crl, scope.name, certificate, point)) return 0
   // (d)
-  return (scope.onlySomeReasons ?? ALL_REASONS) & (point.reasons ?? ALL_REASONS) & ALL_REASONS
+  return (scope.onlySomeReasons ?? ALL_REASONS) & wanted
 }
 
 /** (b)(2)(i): the CRL's distribution point is among the certificate's; relative names are completed first. */

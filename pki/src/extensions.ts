@@ -27,7 +27,7 @@ export interface Extension {
   readonly value: DerValue
 }
 
-export interface BasicConstraints {
+interface BasicConstraints {
   readonly ca: boolean
   readonly pathLength: number | undefined
 }
@@ -52,7 +52,7 @@ export interface PolicyMapping {
   readonly subjectDomainPolicy: string
 }
 
-export interface PolicyConstraints {
+interface PolicyConstraints {
   readonly requireExplicitPolicy: number | undefined
   readonly inhibitPolicyMapping: number | undefined
 }
@@ -81,7 +81,7 @@ export interface Extensions {
   readonly authorityInfoAccess?: readonly AccessDescription[]
 }
 
-export interface AccessDescription {
+interface AccessDescription {
   readonly method: string
   readonly location: GeneralName
 }

@@ -191,7 +191,7 @@ function uriHost(uri: string): string | undefined {
   return isDnsName(host) && !/^[\d.]+$/.test(host) ? host : undefined
 }
 
-export function displayGeneralName(name: GeneralName): string {
+function displayGeneralName(name: GeneralName): string {
   if (typeof name.value === 'string') return `${name.kind}:${printable(name.value)}`
   if (name.kind === 'directory') return `directory:${name.value.toString()}`
   return `${name.kind}:${Buffer.from(name.value).toString('hex')}`

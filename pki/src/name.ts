@@ -123,7 +123,7 @@ const PLAIN = /^[a-z0-9._:/@-]*$/
 const MAPPED_TO_NOTHING = /(?![\t-\r\u0085])[\p{Cc}\p{Cf}\p{Variation_Selector}]/gu
 
 /** LDAP string preparation with case folding (RFC 4518 §2, as RFC 5280 §7.1 asks): what is insignificant disappears. */
-export function prepareString(text: string): string {
+function prepareString(text: string): string {
   const lower = text.toLowerCase()
   if (PLAIN.test(lower)) return lower
   return text

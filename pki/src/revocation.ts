@@ -1,6 +1,6 @@
 import { AnchorSet } from './anchor-set.ts'
 import type { Certificate } from './certificate.ts'
-import type { Crl, CrlEntry } from './crl.ts'
+import type { Crl } from './crl.ts'
 import type { RevocationReason } from './crl-issue.ts'
 import { ALL_REASONS, crlIssuers, distributionPoints, reasonsCovered } from './crl-scope.ts'
 import { CrlSigners } from './crl-signer.ts'
@@ -119,14 +119,12 @@ class RevocationCheck {
           why = `CRL ${label(crl)} is not signed by a CA that may sign it`
           continue
         }
-        const { entry, source, freshness } = this.#look(crl, certificate, signer)
         // Whoever signed this list meant it: being late, or without a number, does not make an entry untrue.
-        if (entry !== undefined && entry.reason !== 'removeFromCRL') {
-          const { revokedAt, reason } = entry
-          return { kind: 'revoked', revocation: { revokedAt, reason, source: `CRL ${label(source)}` } }
-        }
-        if (freshness === undefined) settled |= covered
-        else why = freshness
+        const revocation = this.#entry(crl, certificate, signer)
+        if (revocation !== undefined) return { kind: 'revoked', revocation }
+        const doubt = staleness(crl, this.#request.now)
+        if (doubt === undefined) settled |= covered
+        else why = doubt
         if (settled === ALL_REASONS) return { kind: 'good' }
       }
     }
@@ -138,23 +136,27 @@ class RevocationCheck {
     return crls.filter((crl) => !crl.isDelta && isUnderstood(crl)).toSorted(newestFirst)
   }
 
-  /** The certificate's entry, from the delta where it has one (§6.3.3 (i) to (k)), and what keeps the list from counting. */
-  #look(
-    crl: Crl,
-    certificate: Certificate,
-    signer: Certificate,
-  ): { entry?: CrlEntry; source: Crl; freshness?: string } {
+  /** What the complete CRL says of the certificate, or its newest delta where that says something (§6.3.3 (i) to (k)). */
+  #entry(crl: Crl, certificate: Certificate, signer: Certificate): Revocation | undefined {
+    const { issuer, serial } = certificate
+    const delta = this.#newestDelta(crl, signer)
+    const change = delta?.find(issuer, serial)
+    // Only a delta can take an entry back (§5.3.1).
+    if (change?.reason === 'removeFromCRL') return undefined
+    const entry = change ?? crl.find(issuer, serial)
+    if (entry === undefined) return undefined
+    const reason = entry.reason === 'removeFromCRL' ? 'unspecified' : entry.reason
+    const source = `CRL ${label(change === undefined || delta === undefined ? crl : delta)}`
+    return { revokedAt: entry.revokedAt, reason, source }
+  }
+
+  #newestDelta(crl: Crl, signer: Certificate): Crl | undefined {
     const { facts, now } = this.#request
-    const delta = facts
+    return facts
       .crlsBy(crl.issuer)
       .filter((other) => isDeltaOf(other, crl) && isUnderstood(other) && staleness(other, now) === undefined)
       .toSorted(newestFirst)
       .find((other) => this.#signers.isSignedBy(other, signer))
-    const changed = delta?.find(certificate.issuer, certificate.serial)
-    const entry = changed ?? crl.find(certificate.issuer, certificate.serial)
-    const freshness = staleness(crl, now)
-    const source = changed !== undefined && delta !== undefined ? delta : crl
-    return { ...(entry && { entry }), source, ...(freshness !== undefined && { freshness }) }
   }
 
   /** A CRL signer that is no CA of the path must itself be good (§6.3.3 (f)), and not by its own word. */

@@ -84,7 +84,7 @@ export function refusal(finding: Finding, certificate: Certificate, position: nu
   return { kind: 'trust-error', rule, certificate: summary, message, remedy, ...(evidence && { evidence }) }
 }
 
-export function describe(certificate: Certificate, position: number): string {
+function describe(certificate: Certificate, position: number): string {
   if (position === 0) return `certificate ${displayName(certificate)}`
   return `${certificate.isCa ? 'CA' : 'issuing'} certificate ${displayName(certificate)}`
 }

@@ -170,6 +170,10 @@ describe('delta CRLs', () => {
     )
   })
 
+  test('alone can take an entry back: on a complete CRL it stands', () => {
+    assert.equal(check({ crls: [rootCrl, lineCrl({ revoked: [[device, REMOVE]] })] })?.rule, 'revoked')
+  })
+
   test('do not count without their base, on an older base, of another scope or signed by another key', () => {
     const take = (wishes: Partial<Parameters<typeof forgeCrl>[0]>): Crl =>
       lineCrl({ number: 9, base: 7, revoked: [[device, REMOVE]], ...wishes })
