@@ -229,6 +229,7 @@ async function assemble(
     ports: () => ports,
     accepting: () => accepting,
     retentionHours: config.retention.hours,
+    requestsPerMinute: config.limits.requestsPerMinute,
     clock,
     random,
     log,

@@ -118,6 +118,11 @@ export const ConfigFile = Type.Object(
           default: 500,
           description: 'The same, from one address.',
         }),
+        requestsPerMinute: Type.Integer({
+          minimum: 1,
+          default: 60_000,
+          description: 'HTTP requests of one address. A fleet behind one router is one address.',
+        }),
         handshakeSeconds: Type.Integer({
           minimum: 1,
           maximum: 120,

@@ -61,10 +61,9 @@ export interface HttpParts {
   readonly log: Log
   readonly metrics: Metrics
   /** Requests of one address in a minute. A fleet behind one router is one address. */
-  readonly requestsPerMinute?: number
+  readonly requestsPerMinute: number
 }
 
-const DEFAULT_REQUESTS_PER_MINUTE = 60_000
 const REMEMBERED_ADDRESSES = 10_000
 const BODY_BYTES = 256 * 1024
 /** 128 characters of an id, each percent-encoded. */
@@ -78,7 +77,7 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
   const app = createApp(server, parts)
   judgeBodies(app)
   answerStrays(app, parts.clock)
-  await limitRates(app, parts.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE)
+  await limitRates(app, parts.requestsPerMinute)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

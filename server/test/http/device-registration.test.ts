@@ -32,10 +32,12 @@ const withKey = (id: string, key: string) => new symmetric.SymmetricKeySecurityC
 
 async function verifiedAuthority(server: RunningServer, name: string) {
   const root = await makeRoot(name)
-  await server.authorities.put(HUB, 'root', root.der, { expected: null })
-  const { etag, state } = await server.authorities.generateVerificationCode(HUB, 'root', { kind: 'any' })
-  assert.ok(state.kind === 'code-issued')
-  await server.authorities.verify(HUB, 'root', { kind: 'exactly', etag }, await makeProof(root, state.code))
+  const path = `/hubs/${HUB}/authorities/root`
+  await server.operate(path, { method: 'PUT', body: { certificate: root.pem } })
+  const { json } = await server.operate(`${path}/code`, { method: 'POST' })
+  const certificate = (await makeProof(root, json.code)).toString('base64')
+  const proven = await server.operate(`${path}/proof`, { method: 'POST', body: { certificate } })
+  assert.equal(proven.json.state, 'verified')
   return root
 }
 
@@ -43,10 +45,8 @@ test('a device registers by its chain to a verified CA of a group', async (t) =>
   const server = await startServer(t)
   const root = await verifiedAuthority(server, 'Plant root')
   const line = await makeIntermediate(root, 'Line 1')
-  await server.enrollments.putGroup(
-    { enrollmentGroupId: 'line', attestation: { type: 'x509', x509: { caReferences: { primary: 'root' } } } },
-    null,
-  )
+  const attestation = { type: 'x509', x509: { caReferences: { primary: 'root' } } }
+  await server.operate('/enrollment-groups/line', { method: 'PUT', body: { attestation } })
   const result = await register(clientOf(server, x509('robot-7', await makeDevice(line, 'robot-7', [line]))))
   assert.equal(result.deviceId, 'robot-7')
   assert.ok(['plant.test', 'depot.test'].includes(result.assignedHub ?? ''))
@@ -69,7 +69,7 @@ test('a device registers by its chain to a verified CA of a group', async (t) =>
 test('a device registers by its symmetric key, and only at the right scope', async (t) => {
   const server = await startServer(t)
   const attestation = { type: 'symmetricKey', symmetricKey: { primaryKey: KEY, secondaryKey: KEY } }
-  await server.enrollments.putIndividual({ registrationId: 'meter', attestation, deviceId: 'meter-device' }, null)
+  await server.operate('/enrollments/meter', { method: 'PUT', body: { attestation, deviceId: 'meter-device' } })
   const result = await register(clientOf(server, withKey('meter', KEY)))
   assert.equal(result.deviceId, 'meter-device')
 
@@ -83,16 +83,9 @@ test('raw requests: GET with a body, a body over the limit, malformed JSON, a fo
   const server = await startServer(t)
   const root = await verifiedAuthority(server, 'Plant root')
   const identity = await makeDevice(root, 'solo')
-  await server.enrollments.putIndividual(
-    {
-      registrationId: 'solo',
-      attestation: {
-        type: 'x509',
-        x509: { clientCertificates: { primary: { certificate: identity.der.toString('base64') } } },
-      },
-    },
-    null,
-  )
+  const certificate = identity.der.toString('base64')
+  const attestation = { type: 'x509', x509: { clientCertificates: { primary: { certificate } } } }
+  await server.operate('/enrollments/solo', { method: 'PUT', body: { attestation } })
   const path = `/${server.idScope}/registrations/solo`
   const host = PROVISIONING_HOST
   const send = (body: string, headers = {}) =>

@@ -13,7 +13,7 @@ const JSON_TYPE = { 'content-type': 'application/json' }
 
 /** Writes bytes as they are and returns all that comes back until the server closes. */
 function raw(server: RunningServer, text: string): Promise<string> {
-  const socket = connect({ host: '127.0.0.1', port: server.port, servername: HUB_HOST, ca: server.serverRoot.pem })
+  const socket = connect({ host: '127.0.0.1', port: server.port, servername: HUB_HOST, ca: server.rootPem })
   let answer = ''
   socket.setEncoding('utf8').on('data', (chunk: string) => (answer += chunk))
   // A server that closes while more is being sent resets the connection: its answer counts all the same.
@@ -102,7 +102,7 @@ test('curl speaks to it over HTTP/1.1 with the server root alone', async (t) => 
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-curl-'))
   t.after(() => rm(folder, { recursive: true }))
   const root = join(folder, 'root.pem')
-  await writeFile(root, server.serverRoot.pem)
+  await writeFile(root, server.rootPem)
   const url = `https://localhost:${server.port}/HealthZ/`
   const run = promisify(execFile)('curl', [
     '--silent',

@@ -15,7 +15,7 @@ const GROUP = 'any-group'
 
 function clientsOf(server: RunningServer, token = server.token) {
   // These SDKs take no CA of their own: the process is made to trust the server's.
-  setDefaultCACertificates([server.serverRoot.pem])
+  setDefaultCACertificates([server.rootPem])
   const credential = { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3_600_000 }) }
   const options = { endpoint: `https://localhost:${server.port}`, retryOptions: { maxRetries: 0 } }
   return {
@@ -109,9 +109,7 @@ test('a proof is refused for what is wrong with it, and the refusal is kept', as
   assert.equal(verified.properties?.isVerified, true)
   await assert.rejects(verify(verified.etag, await makeProof(root, code)), unproven)
 
-  const kept = await server.ask('/holdfast/v1/refusals?rule=possession-refused&wait=5', {
-    headers: { authorization: `Bearer ${server.token}` },
-  })
+  const kept = await server.operate('/refusals?rule=possession-refused&wait=5')
   const [refusal] = kept.json.value
   assert.deepEqual([refusal.area, refusal.hub, refusal.identity], ['certificate-authority', 'plant', 'root'])
   assert.equal(refusal.peer.address, '127.0.0.1')
@@ -199,7 +197,7 @@ test('the hub and the provisioning service are described, with their keys', asyn
     partitionCount: 2,
     partitionIds: ['0', '1'],
     path: 'plant',
-    endpoint: 'sb://plant.test:5999/',
+    endpoint: `sb://plant.test:${server.amqpPort}/`,
   })
   const names: (string | undefined)[] = []
   for await (const { name } of hubs.iotHubResource.listBySubscription()) names.push(name)

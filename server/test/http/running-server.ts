@@ -1,45 +1,15 @@
-import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { Agent, request as httpsRequest } from 'node:https'
 import type { AgentOptions } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 import { connect } from 'node:tls'
 import type { TestContext } from 'node:test'
-import { PathVerifier } from '@holdfast/pki'
-import { Door } from '../../src/hub/authenticate.ts'
-import { ensurePolicies } from '../../src/hub/access-policies.ts'
-import { CertificateAuthorities } from '../../src/hub/certificate-authorities.ts'
-import { Consumers } from '../../src/hub/consumers.ts'
-import { Devices } from '../../src/hub/devices.ts'
-import { Hubs } from '../../src/hub/hubs.ts'
-import { Refusals } from '../../src/hub/refusals.ts'
-import { Sessions } from '../../src/hub/sessions.ts'
-import { Telemetry } from '../../src/hub/telemetry.ts'
-import { TrustAnchors } from '../../src/hub/trust-anchors.ts'
-import { serveHttp } from '../../src/http/api.ts'
-import type { HttpParts } from '../../src/http/api.ts'
-import { issueManagementToken } from '../../src/http/management/access.ts'
-import { openLocalBus } from '../../src/local/bus.ts'
+import { startServer as startApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
 import { createLog } from '../../src/log.ts'
-import { Metrics } from '../../src/metrics.ts'
-import { DEFAULT_HUB_POLICIES, DEFAULT_PROVISIONING_POLICIES } from '../../src/model/access-policy.ts'
-import type { PolicyOwner } from '../../src/model/access-policy.ts'
 import { parseHubName } from '../../src/model/ids.ts'
-import type { ByteHead } from '../../src/net/byte-head.ts'
-import { Listeners } from '../../src/net/listeners.ts'
-import type { Bus } from '../../src/ports/bus.ts'
-import type { Clock } from '../../src/ports/clock.ts'
-import type { Registry } from '../../src/ports/registry.ts'
-import type { TelemetryLog } from '../../src/ports/telemetry-log.ts'
-import { AllocationWebhook } from '../../src/provisioning/allocation-webhook.ts'
-import { Enrollments } from '../../src/provisioning/enrollments.ts'
-import { loadIdScope } from '../../src/provisioning/id-scope.ts'
-import { Registrar } from '../../src/provisioning/register.ts'
-import { openSqliteStores } from '../../src/sqlite/open.ts'
-import { makeRoot, makeServer } from './certificates.ts'
-import type { TestAuthority, TestIdentity } from './certificates.ts'
+import type { TestIdentity } from './certificates.ts'
 
 export const HUB_HOST = 'plant.test'
 export const OTHER_HUB_HOST = 'depot.test'
@@ -64,62 +34,57 @@ export interface Ask {
   readonly identity?: TestIdentity
 }
 
-/** A whole server but for the byte heads, over real TLS on a free port of 127.0.0.1. */
+/** The real server on free ports of 127.0.0.1, with two hubs. */
 export interface RunningServer {
   readonly port: number
+  readonly amqpPort: number
   readonly idScope: string
   readonly token: string
-  readonly serverRoot: TestAuthority
-  readonly registry: Registry
-  readonly telemetryLog: TelemetryLog
-  readonly refusals: Refusals
-  readonly devices: Devices
-  readonly enrollments: Enrollments
-  readonly authorities: CertificateAuthorities
+  /** PEM of the root that signed the server's certificate. */
+  readonly rootPem: string
+  readonly folder: string
   /** An agent that dials this server whatever host and port it is asked for, and checks the certificate for that host. */
   agent(options?: AgentOptions): Agent
   ask(path: string, ask?: Ask): Promise<Reply>
-  /** Service connection string of a policy. */
+  /** Asks as the operator. */
+  operate(path: string, ask?: Ask): Promise<Reply>
+  /** Service connection string of a policy of the first hub. */
   hubConnectionString(policy?: string): Promise<string>
   provisioningConnectionString(): Promise<string>
+  /** Stops it before the test ends; what it acknowledged is in the folder. */
+  stop(): Promise<void>
   /** ms that the server's clock is ahead of the real one. */
   skew: number
 }
 
-const CODE_LIFETIME_MS = 60_000
-
-/** Byte heads are not under test here: a connection for one is closed. */
-const CLOSED_HEAD: ByteHead = { accept: (stream: Duplex) => void stream.destroy(), close: async () => undefined }
-
 export async function startServer(t: TestContext, limits: { requestsPerMinute?: number } = {}): Promise<RunningServer> {
-  const cleanup: Cleanup = []
-  t.after(async () => {
-    for (const step of cleanup.toReversed()) await step()
-  })
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
+  t.after(() => rm(folder, { recursive: true }))
   const time = { skew: 0 }
-  const domain = await openDomain(cleanup, { now: () => Date.now() + time.skew })
-  const { registry, telemetryLog, refusals, devices, enrollments, authorities, random } = domain
-  const serverRoot = await makeRoot('Test server root')
-  const port = await listen(cleanup, domain, serverRoot, limits)
-  const agent = agentsFor(cleanup, port, serverRoot)
+  const app = await startApp(configOf(folder, limits), {
+    clock: { now: () => Date.now() + time.skew },
+    log: createLog({ level: 'silent' }),
+  })
+  t.after(() => app.close())
+  const port = app.ports.https
+  const rootPem = await readFile(app.rootFile ?? '', 'utf8')
+  const token = (await readFile(app.managementTokenFile, 'utf8')).trim()
+  const agent = agentsFor(t, port, rootPem)
   const plain = agent()
+  const ask: RunningServer['ask'] = (path, asked = {}) => {
+    const { identity } = asked
+    const own = identity && agent({ cert: identity.cert, key: identity.key, keepAlive: false })
+    return send(path, asked, own ?? plain)
+  }
+  const operate: RunningServer['operate'] = (path, asked = {}) =>
+    ask(`/holdfast/v1${path}`, { ...asked, headers: { authorization: `Bearer ${token}`, ...asked.headers } })
   return {
-    port,
-    idScope: domain.service.idScope,
-    token: await issueManagementToken(registry.settings, random),
-    serverRoot,
-    registry,
-    telemetryLog,
-    refusals,
-    devices,
-    enrollments,
-    authorities,
-    agent,
-    ask: (path, ask = {}) => {
-      const { identity: own } = ask
-      return send(path, ask, own === undefined ? plain : agent({ cert: own.cert, key: own.key, keepAlive: false }))
-    },
-    ...connectionStrings(registry),
+    ...{ port, amqpPort: app.ports.amqp, idScope: app.idScope, token, rootPem, folder, agent, ask, operate },
+    hubConnectionString: async (policy = 'iothubowner') =>
+      connectionString(HUB_HOST, policy, await operate(`/hubs/${HUB}/policies`)),
+    provisioningConnectionString: async () =>
+      connectionString(PROVISIONING_HOST, 'provisioningserviceowner', await operate('/provisioning/policies')),
+    stop: () => app.close(),
     get skew() {
       return time.skew
     },
@@ -129,122 +94,35 @@ export async function startServer(t: TestContext, limits: { requestsPerMinute?: 
   }
 }
 
-/** Run in reverse when the test ends. */
-type Cleanup = (() => unknown)[]
-
-/** The domain on its real stores in a folder of its own. */
-async function openDomain(cleanup: Cleanup, clock: Clock) {
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
-  cleanup.push(() => rm(folder, { recursive: true }))
-  const bus = openLocalBus()
-  const stores = await openSqliteStores({ folder, refusalCapacity: 1000, clock })
-  cleanup.push(() => stores.close())
-  const { registry, telemetryLog } = stores
-  const random = { bytes: (size: number) => randomBytes(size) }
-  const log = createLog({ level: 'silent' })
-  const metrics = new Metrics()
-  const hubs = new Hubs([
-    { name: HUB, hosts: [HUB_HOST], partitions: 2 },
-    { name: OTHER_HUB, hosts: [OTHER_HUB_HOST], partitions: 2 },
-  ])
-  for (const { name } of hubs.all())
-    await ensurePolicies(registry, { kind: 'hub', hub: name }, DEFAULT_HUB_POLICIES, random)
-  await ensurePolicies(registry, { kind: 'provisioning' }, DEFAULT_PROVISIONING_POLICIES, random)
-  const anchors = new TrustAnchors({ registry, hubs, bus, clock })
-  const sessions = new Sessions({ registry, bus, clock, log, metrics })
-  cleanup.push(() => {
-    sessions.close()
-    anchors.close()
+function configOf(folder: string, limits: { requestsPerMinute?: number }) {
+  return readConfig({
+    data: join(folder, 'data'),
+    hubs: [
+      { name: HUB, hosts: [HUB_HOST], partitions: 2 },
+      { name: OTHER_HUB, hosts: [OTHER_HUB_HOST], partitions: 2 },
+    ],
+    provisioning: { hosts: [PROVISIONING_HOST] },
+    listen: { address: '127.0.0.1', mqtt: 0, https: 0, amqp: 0 },
+    limits: { verificationCodeMinutes: 1, ...limits },
   })
-  const verifier = new PathVerifier({ cacheSize: 100 })
-  const refusals = new Refusals({ registry, bus, clock, random, metrics })
-  const base = { registry, hubs, bus, clock, random, log, metrics, anchors, verifier, refusals, sessions }
-  return { ...base, ...verbs(base, telemetryLog), ...(await provisioning(cleanup, base)), telemetryLog }
 }
 
-type Base = Pick<HttpParts, 'hubs' | 'clock' | 'random' | 'log' | 'metrics' | 'refusals' | 'sessions'> & {
-  readonly registry: Registry
-  readonly bus: Bus
-  readonly anchors: TrustAnchors
-  readonly verifier: PathVerifier
-}
-
-function verbs(base: Base, telemetryLog: TelemetryLog) {
-  return {
-    door: new Door({ ...base, provisioningHosts: [PROVISIONING_HOST] }),
-    devices: new Devices(base),
-    authorities: new CertificateAuthorities({ ...base, limit: 25, codeLifetimeMs: CODE_LIFETIME_MS }),
-    telemetry: new Telemetry({ ...base, log: telemetryLog }),
-    consumers: new Consumers({ ...base, log: telemetryLog }),
-  }
-}
-
-async function provisioning(cleanup: Cleanup, base: Base) {
-  const scope = await loadIdScope(base.registry.settings, base.random)
-  const linkedHubs = base.hubs
-    .all()
-    .map(({ name, hosts }) => ({ hub: name, host: hosts[0] ?? '', weight: 1, latency: null }))
-  const registrar = new Registrar({ ...base, scope, linkedHubs, webhook: new AllocationWebhook() })
-  cleanup.push(() => registrar.close())
-  const service = { idScope: scope, host: PROVISIONING_HOST, linkedHubs }
-  return { registrar, enrollments: new Enrollments(base), service }
-}
-
-async function listen(
-  cleanup: Cleanup,
-  domain: Awaited<ReturnType<typeof openDomain>>,
-  root: TestAuthority,
-  limits: { requestsPerMinute?: number },
-): Promise<number> {
-  const names = [HUB_HOST, OTHER_HUB_HOST, PROVISIONING_HOST, 'localhost', '127.0.0.1'] as const
-  const identity = await makeServer(root, [...names])
-  const listeners = new Listeners({
-    host: '127.0.0.1',
-    ports: { mqtts: null, https: 0, amqps: null, amqp: null },
-    material: { certificates: identity.cert, key: identity.key },
-    limits: { connections: 500, unauthenticated: 200, unauthenticatedPerAddress: 200, handshakeSeconds: 5 },
-    heads: { mqtt: CLOSED_HEAD, amqp: CLOSED_HEAD },
-    metrics: domain.metrics,
-    onRefusal: () => undefined,
-  })
-  cleanup.push(() => listeners.close(1000))
-  const http = await serveHttp(listeners.https, {
-    ...domain,
-    policies: domain.registry.policies,
-    settings: domain.registry.settings,
-    ports: () => ({ mqtts: null, https: null, amqps: 5999, amqp: null }),
-    accepting: () => true,
-    retentionHours: 24,
-    ...limits,
-  })
-  cleanup.push(() => http.close())
-  return (await listeners.start()).https ?? 0
-}
-
-function agentsFor(cleanup: Cleanup, port: number, root: TestAuthority): RunningServer['agent'] {
+function agentsFor(t: TestContext, port: number, ca: string): RunningServer['agent'] {
   const agents: Agent[] = []
-  cleanup.push(() => agents.forEach((each) => each.destroy()))
+  t.after(() => agents.forEach((each) => each.destroy()))
   return (options = {}) => {
     const made = new Agent({ keepAlive: true, ...options })
     agents.push(made)
     return Object.assign(made, {
       createConnection: (asked: AgentOptions & { host?: string }) =>
-        connect({ ...asked, host: '127.0.0.1', port, servername: asked.host ?? HUB_HOST, ca: root.pem }),
+        connect({ ...asked, host: '127.0.0.1', port, servername: asked.host ?? HUB_HOST, ca }),
     })
   }
 }
 
-function connectionStrings(
-  registry: Registry,
-): Pick<RunningServer, 'hubConnectionString' | 'provisioningConnectionString'> {
-  const text = async (host: string, owner: PolicyOwner, name: string) => {
-    const policy = await registry.policies.get(owner, name)
-    return `HostName=${host};SharedAccessKeyName=${name};SharedAccessKey=${policy?.primaryKey ?? ''}`
-  }
-  return {
-    hubConnectionString: (policy = 'iothubowner') => text(HUB_HOST, { kind: 'hub', hub: HUB }, policy),
-    provisioningConnectionString: () => text(PROVISIONING_HOST, { kind: 'provisioning' }, 'provisioningserviceowner'),
-  }
+function connectionString(host: string, name: string, policies: Reply): string {
+  const { primaryKey } = policies.json.value.find((policy: { name: string }) => policy.name === name)
+  return `HostName=${host};SharedAccessKeyName=${name};SharedAccessKey=${primaryKey}`
 }
 
 /** The service and device SDKs dial port 443 alone: an agent set on their inner client leads them here. */
