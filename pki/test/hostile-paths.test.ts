@@ -19,6 +19,7 @@ import { basicConstraints, caExtensions, extension, forge, forgeCa, leafExtensio
 
 /** Far above what any of them takes (a few ms), far below what the libraries take that these chains bring to their knees. */
 const TIME_LIMIT_MS = 2_000
+const CHAINS = process.env['HOLDFAST_FUZZ_SECONDS'] === undefined ? 1_000 : 100_000
 
 function judge(
   leaf: Entity,
@@ -179,5 +180,23 @@ describe('many hostile chains', () => {
       assert.ok(isTrustError(verifier.verify({ ...request, leaf: bad.certificate, intermediates: [fake.certificate] })))
     }
     assert.ok(verifier.signatures.isKnown(line.certificate, root.certificate))
+  })
+
+  test('recombined by the thousand: none accepted, none slow', () => {
+    const cas = Array.from({ length: 4 }, (_, i) => forgeCa(i < 2 ? 'Root' : `CA ${i}`))
+    const mesh = cas.flatMap((issuer) => cas.map(({ key }, i) => forgeCa(i < 2 ? 'Root' : `CA ${i}`, { key, issuer })))
+    const leaves = [...cas, ...mesh].map((issuer) => forge({ subject: 'd', issuer }))
+    const pool = [...cas, ...mesh, ...leaves, forgeCa('Root', { issuerName: root.name }), root]
+    const [times, rules] = [[] as number[], new Set<string>()]
+    for (let i = 0; i < CHAINS; i++) {
+      const sent = Array.from({ length: 9 }, (_, k) => pool[(i * 7 + k * k * 3 + k) % pool.length] ?? root)
+      const leaf = leaves[i % leaves.length] ?? root
+      const start = performance.now()
+      rules.add(ruleOf(judge(leaf, sent, [root])))
+      times.push(performance.now() - start)
+    }
+    assert.ok(!rules.has('accepted'))
+    const median = times.toSorted((a, b) => a - b)[CHAINS >> 1] ?? Infinity
+    assert.ok(median < 50, `${median} ms`)
   })
 })
