@@ -6,14 +6,13 @@ import type { HubName } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
 import { pathSegments } from './addresses.ts'
 import type { Claims } from './claims.ts'
-import { failureOf, translate } from './error-conditions.ts'
 import type { Reply } from './request-node.ts'
 import type { Message } from './rhea.ts'
 
 const TOKEN_TYPES = ['servicebus.windows.net:sastoken', 'azure-devices.net:sastoken']
 const MAX_TOKEN_LENGTH = 4_096
 
-/** The `$cbs` node: takes tokens and adds what they prove to the claims of the connection. Never rejects. */
+/** The `$cbs` node: takes tokens and adds what they prove to the claims of the connection. */
 export class TokenNode {
   readonly #parts: { readonly door: Door; readonly hubs: Hubs }
   readonly #claims: Claims
@@ -27,17 +26,8 @@ export class TokenNode {
     this.#onClaim = onClaim
   }
 
+  /** Rejects with HubError when the token is refused. */
   async answer(request: Message): Promise<Reply> {
-    try {
-      await this.#putToken(request)
-      return { status: 202, description: 'Accepted' }
-    } catch (error) {
-      const { condition, description } = failureOf(error)
-      return { status: translate(error instanceof HubError ? error.code : 'internal').status, description, condition }
-    }
-  }
-
-  async #putToken(request: Message): Promise<void> {
     const { audience, token } = parsePutToken(request)
     const path = pathSegments(audience)
     const hub = path === null ? null : this.#hubOf(audience, path)
@@ -47,6 +37,7 @@ export class TokenNode {
     if (!this.#claims.add({ hub, path, expiresAt }))
       throw new HubError('throttled', 'This connection holds too many tokens: use one for the whole entity')
     this.#onClaim()
+    return { status: 202, description: 'Accepted' }
   }
 
   /** The entity of an Event Hubs audience is the hub's name. */

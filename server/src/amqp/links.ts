@@ -65,8 +65,8 @@ export class Links {
     this.#control = control
     const tokens = new TokenNode(parts, this.#claims, peer, () => this.#claimed())
     const management = new ManagementNode(parts, this.#claims)
-    this.#cbs = new RequestNode((request) => tokens.answer(request))
-    this.#management = new RequestNode((request) => management.answer(request))
+    this.#cbs = new RequestNode((request) => tokens.answer(request), parts.log)
+    this.#management = new RequestNode((request) => management.answer(request), parts.log)
     this.#provisioning = new ProvisioningLinks(parts, peer, () => control.authenticated())
   }
 

@@ -3,7 +3,6 @@ import type { Consumers } from '../hub/consumers.ts'
 import type { HubName } from '../model/ids.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Claims } from './claims.ts'
-import { failureOf, translate } from './error-conditions.ts'
 import { NEVER_ENQUEUED } from './event-message.ts'
 import type { Reply } from './request-node.ts'
 import { types } from './rhea.ts'
@@ -14,7 +13,7 @@ const PARTITION = 'com.microsoft:partition'
 /** Constructor of the strings in the array of partition ids. */
 const STR8 = 0xa1
 
-/** The `$management` node: tells readers of the partitions of a hub and where each begins and ends. Never rejects. */
+/** The `$management` node: tells readers of the partitions of a hub and where each begins and ends. */
 export class ManagementNode {
   readonly #parts: { readonly consumers: Consumers; readonly clock: Clock }
   readonly #claims: Claims
@@ -24,13 +23,9 @@ export class ManagementNode {
     this.#claims = claims
   }
 
+  /** Rejects with HubError when there is no token for the entity, or no such thing. */
   async answer(request: Message): Promise<Reply> {
-    try {
-      return { status: 200, description: 'OK', body: await this.#read(request) }
-    } catch (error) {
-      const { condition, description } = failureOf(error)
-      return { status: translate(error instanceof HubError ? error.code : 'internal').status, description, condition }
-    }
+    return { status: 200, description: 'OK', body: await this.#read(request) }
   }
 
   #read(request: Message): Promise<Readonly<Record<string, unknown>>> | Readonly<Record<string, unknown>> {

@@ -1,5 +1,6 @@
 import type { Delivery } from 'rhea'
 import { HubError } from '../errors.ts'
+import type { Log } from '../log.ts'
 import type { Peer } from '../model/peer.ts'
 import type { JsonObject, JsonValue } from '../model/twin.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -33,14 +34,14 @@ interface Answer {
  * certificate with its first request, so that a refusal can carry the error body of the service.
  */
 export class ProvisioningLinks {
-  readonly #parts: { readonly registrar: Registrar; readonly clock: Clock }
+  readonly #parts: { readonly registrar: Registrar; readonly clock: Clock; readonly log: Log }
   readonly #peer: Peer
   readonly #onAuthenticated: () => void
   #identity: { readonly scope: string; readonly registrationId: string } | null = null
   #who: AuthenticatedRegistration | null = null
   #replies: ReplyQueue | null = null
 
-  constructor(parts: { registrar: Registrar; clock: Clock }, peer: Peer, onAuthenticated: () => void) {
+  constructor(parts: { registrar: Registrar; clock: Clock; log: Log }, peer: Peer, onAuthenticated: () => void) {
     this.#parts = parts
     this.#peer = peer
     this.#onAuthenticated = onAuthenticated
@@ -125,6 +126,7 @@ export class ProvisioningLinks {
   }
 
   #reject(delivery: Delivery, error: unknown): void {
+    if (!(error instanceof HubError)) this.#parts.log.error({ err: error }, 'amqp registration failed')
     const failure = error instanceof HubError ? error : new HubError('internal', 'The server failed to do this')
     const retryAfter = failure.retryAfter ?? null
     reject(delivery, {

@@ -1,4 +1,7 @@
 import type { Delivery } from 'rhea'
+import { HubError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { failureOf, translate } from './error-conditions.ts'
 import { messageIdOf } from './message-id.ts'
 import { ReplyQueue } from './reply-queue.ts'
 import type { Message, Receiver, Sender } from './rhea.ts'
@@ -22,12 +25,13 @@ export interface Reply {
  */
 export class RequestNode {
   readonly #answer: (request: Message) => Promise<Reply>
+  readonly #log: Log
   /** Bounded by the links of a connection. */
   readonly #replies = new Map<Sender, ReplyQueue>()
 
-  /** `answer` must not reject. */
-  constructor(answer: (request: Message) => Promise<Reply>) {
+  constructor(answer: (request: Message) => Promise<Reply>, log: Log) {
     this.#answer = answer
+    this.#log = log
   }
 
   addRequests(receiver: Receiver): void {
@@ -48,10 +52,16 @@ export class RequestNode {
 
   async request(message: Message, delivery: Delivery, receiver: Receiver): Promise<void> {
     delivery.accept()
-    const reply = await this.#answer(message)
+    const reply = await this.#answer(message).catch((error: unknown) => this.#failed(error))
     const queue = this.#queueFor(message.reply_to)
     if (queue === undefined) receiver.add_credit(1)
     else queue.push(replyMessage(message, reply), () => receiver.add_credit(1))
+  }
+
+  #failed(error: unknown): Reply {
+    if (!(error instanceof HubError)) this.#log.error({ err: error }, 'amqp request failed')
+    const { condition, description } = failureOf(error)
+    return { status: translate(error instanceof HubError ? error.code : 'internal').status, description, condition }
   }
 
   /**

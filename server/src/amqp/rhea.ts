@@ -7,7 +7,7 @@ import rhea from 'rhea'
  * fail when one of these members changes its meaning.
  */
 
-export type { Message, Receiver, Sender, Session, Typed }
+export type { Message, Receiver, Sender }
 
 /** rhea keeps performatives as lists of wrapped fields, in the order of the standard. */
 interface Composite {

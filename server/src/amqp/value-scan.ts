@@ -39,8 +39,8 @@ export function scanValue(bytes: Buffer, at: number, end: number, depth = 0): nu
   return scanBody(bytes, code, at + 1, end, depth)
 }
 
-/** Offset of the value's own constructor, behind any descriptors; the value must have been scanned before. */
-export function scanBody(bytes: Buffer, code: number, at: number, end: number, depth: number): number {
+/** Scans what follows the constructor `code`. */
+function scanBody(bytes: Buffer, code: number, at: number, end: number, depth: number): number {
   const fixed = FIXED_WIDTH.get(code)
   if (fixed !== undefined) return within(at + fixed, end)
   const variable = VARIABLE_WIDTH.get(code)
@@ -48,7 +48,6 @@ export function scanBody(bytes: Buffer, code: number, at: number, end: number, d
   switch (code) {
     case 0xc0:
     case 0xd0:
-      return scanItems(bytes, code, at, end, depth)
     case 0xc1:
     case 0xd1:
       return scanItems(bytes, code, at, end, depth)

@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
-import { PathVerifier } from '@holdfast/pki'
 import { AmqpHead } from '../../src/amqp/head.ts'
 import type { AmqpHeadParts } from '../../src/amqp/head.ts'
 import { ensurePolicies } from '../../src/hub/access-policies.ts'
@@ -31,6 +30,7 @@ import { loadIdScope } from '../../src/provisioning/id-scope.ts'
 import { Registrar } from '../../src/provisioning/register.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { makeRoot, makeServer } from '../http/certificates.ts'
+import { openTrust } from '../revocation/open-trust.ts'
 
 export const HUB = parseHubName('hub1')
 const random = { bytes: (count: number) => randomBytes(count) }
@@ -50,12 +50,12 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
   await ensurePolicies(registry, { kind: 'hub', hub: HUB }, DEFAULT_HUB_POLICIES, random)
   const refusals = new Refusals({ registry, bus, clock, random, metrics })
   const anchors = new TrustAnchors({ registry, hubs, bus, clock })
-  const verifier = new PathVerifier({ cacheSize: 64 })
-  const door = new Door({ hubs, registry, anchors, verifier, refusals, clock, provisioningHosts: ['localhost'] })
+  const { trust, close: closeTrust } = await openTrust({ registry, bus, clock, random, log })
+  const door = new Door({ hubs, registry, anchors, trust, refusals, clock, provisioningHosts: ['localhost'] })
   const consumers = new Consumers({ hubs, registry, log: telemetryLog, clock })
   const scope = await loadIdScope(registry.settings, random)
   const linkedHubs = [{ hub: HUB, host: 'hub1.test', weight: 1, latency: null }]
-  const shared = { hubs, registry, anchors, verifier, refusals, bus, clock, random, log, metrics }
+  const shared = { hubs, registry, anchors, trust, refusals, bus, clock, random, log, metrics }
   const registrar = new Registrar({ ...shared, scope, linkedHubs, webhook: new AllocationWebhook() })
   const heads = { door, hubs, consumers, registrar, refusals, clock, log, metrics }
   const head = new AmqpHead({ ...heads, containerId: 'holdfast-test', port: 5671, ...options })

@@ -78,6 +78,15 @@ test('a device registers by its symmetric key', async () => {
   assert.equal(result.deviceId, 'meter-device')
 })
 
+test('a device registers over a WebSocket', async () => {
+  // The SDK dials port 443 of whatever host it is given; a query swallows what it appends.
+  const host = `localhost:${server.webSocketPort}/$iothub/websocket?`
+  const identity = x509('robot-30', await makeDevice(line, 'robot-30', [line]))
+  const client = provisioning.ProvisioningDeviceClient.create(host, server.scope, new transport.AmqpWs(), identity)
+  const result = (await client.register()) as RegistrationResult
+  assert.equal(result.deviceId, 'robot-30')
+})
+
 /** The error body of the service, from the description of the rejected outcome. */
 function refusedWith(rule: string, status: number) {
   return async (error: AmqpError) => {
