@@ -113,7 +113,19 @@ function createApp(server: Server, { clock, log, random }: HttpParts): Routes {
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-ms-request-id', request.id).header('x-content-type-options', 'nosniff')
   })
+  endConnectionsWhenClosing(app)
   return app
+}
+
+/** A request that was under way when the server began to close must not leave its connection standing. */
+function endConnectionsWhenClosing(app: Routes): void {
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) void reply.header('connection', 'close')
+  })
 }
 
 /** Bodies are JSON within a budget, checked against the route's schema as they are: nothing is converted or dropped. */

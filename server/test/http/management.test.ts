@@ -138,3 +138,14 @@ test('status and the OpenAPI document describe the server', async (t) => {
   for (const path of ['/devices/{deviceId}', '/{scope}/registrations/{registrationId}/register', '/holdfast/v1/status'])
     assert.ok(paths.includes(path), path)
 })
+
+test('a reader that waits for refusals is let go when the server stops', { timeout: 8_000 }, async (t) => {
+  const server = await startServer(t)
+  await server.operate('/status')
+  // Goes out on the connection that stands; the next one has a handshake to make first.
+  const waiting = server.operate('/refusals?after=1000000&wait=30')
+  await server.operate('/status')
+  const stopped = server.stop()
+  assert.deepEqual((await waiting).json, { value: [], next: 1000000 })
+  await stopped
+})

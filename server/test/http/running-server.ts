@@ -79,7 +79,15 @@ export async function startServer(t: TestContext, limits: { requestsPerMinute?: 
   const operate: RunningServer['operate'] = (path, asked = {}) =>
     ask(`/holdfast/v1${path}`, { ...asked, headers: { authorization: `Bearer ${token}`, ...asked.headers } })
   return {
-    ...{ port, amqpPort: app.ports.amqp, idScope: app.idScope, token, rootPem, folder, agent, ask, operate },
+    port,
+    amqpPort: app.ports.amqp,
+    idScope: app.idScope,
+    token,
+    rootPem,
+    folder,
+    agent,
+    ask,
+    operate,
     hubConnectionString: async (policy = 'iothubowner') =>
       connectionString(HUB_HOST, policy, await operate(`/hubs/${HUB}/policies`)),
     provisioningConnectionString: async () =>
