@@ -37,6 +37,10 @@ const REASONS: readonly (CrlReason | undefined)[] = [
 
 export type CrlReason = RevocationReason | 'removeFromCRL'
 
+export function reasonOfCode(code: number): CrlReason | undefined {
+  return REASONS[code]
+}
+
 export interface CrlEntry {
   /** ms since the epoch. */
   readonly revokedAt: number

@@ -12,9 +12,15 @@ import { ensurePolicies } from './hub/access-policies.ts'
 import { Door } from './hub/authenticate.ts'
 import { CertificateAuthorities } from './hub/certificate-authorities.ts'
 import { Consumers } from './hub/consumers.ts'
+import { CrlFetcher } from './hub/crl-fetcher.ts'
+import { Crls } from './hub/crls.ts'
 import { Devices } from './hub/devices.ts'
 import { Hubs } from './hub/hubs.ts'
+import { OcspClient } from './hub/ocsp-client.ts'
+import { PathTrust } from './hub/path-trust.ts'
 import { Refusals } from './hub/refusals.ts'
+import { Revocations } from './hub/revocations.ts'
+import { SessionWatch } from './hub/session-watch.ts'
 import { Sessions } from './hub/sessions.ts'
 import { Telemetry } from './hub/telemetry.ts'
 import { TrustAnchors } from './hub/trust-anchors.ts'
@@ -27,6 +33,7 @@ import { MqttHead } from './mqtt/head.ts'
 import { Listeners } from './net/listeners.ts'
 import type { ListenerPorts } from './net/listeners.ts'
 import { ServerIdentity } from './net/server-identity.ts'
+import type { Bus } from './ports/bus.ts'
 import type { Clock, Randomness } from './ports/clock.ts'
 import type { Registry } from './ports/registry.ts'
 import { AllocationWebhook } from './provisioning/allocation-webhook.ts'
@@ -115,21 +122,24 @@ async function assemble(
 
   const bus = openLocalBus({ onListenerError: (error) => log.error({ err: error }, 'a listener of the bus failed') })
   onClose(() => bus.close())
-  const verifier = new PathVerifier({ cacheSize: VERIFIER_CACHE })
   const refusals = new Refusals({ registry, bus, clock, random, metrics })
   const anchors = new TrustAnchors({ registry, hubs, bus, clock })
   onClose(() => anchors.close())
+  const { trust, crls } = await openRevocation({ registry, hubs, bus, clock, random, log }, onClose)
+  const { revocations } = trust
   const door = new Door({
     hubs,
     registry,
     anchors,
-    verifier,
+    trust,
     refusals,
     clock,
     provisioningHosts: config.provisioning.hosts,
   })
-  const sessions = new Sessions({ registry, bus, clock, log, metrics })
+  const sessions = new Sessions({ registry, revocations, bus, clock, log, metrics })
   onClose(() => sessions.close())
+  const watch = new SessionWatch({ sessions, trust, anchors, hubs, registry, bus, clock, log })
+  onClose(() => watch.close())
   const devices = new Devices({ registry, bus, clock, random })
   const telemetry = new Telemetry({ hubs, log: telemetryLog, metrics })
   const consumers = new Consumers({ hubs, registry, log: telemetryLog, clock })
@@ -157,7 +167,7 @@ async function assemble(
     linkedHubs,
     registry,
     anchors,
-    verifier,
+    trust,
     refusals,
     webhook: new AllocationWebhook(),
     bus,
@@ -251,6 +261,24 @@ async function assemble(
     managementTokenFile,
     failed: failure.promise,
   }
+}
+
+/** Paths and what is revoked on them; CRLs are fetched from then on where the operator asked for it. */
+async function openRevocation(
+  parts: { registry: Registry; hubs: Hubs; bus: Bus; clock: Clock; random: Randomness; log: Log },
+  onClose: (closer: () => Promise<void> | void) => void,
+): Promise<{ trust: PathTrust; crls: Crls }> {
+  const verifier = new PathVerifier({ cacheSize: VERIFIER_CACHE })
+  const revocations = await Revocations.open(parts)
+  onClose(() => revocations.close())
+  const ocsp = new OcspClient({ ...parts, verifier })
+  onClose(() => ocsp.close())
+  const trust = new PathTrust({ verifier, revocations, ocsp })
+  const crls = new Crls({ ...parts, revocations, verifier })
+  const fetcher = new CrlFetcher({ ...parts, revocations, crls })
+  trust.onVerified((hub, path) => fetcher.notice(hub, path))
+  onClose(() => fetcher.close())
+  return { trust, crls }
 }
 
 function homeHub(config: Config): HubConfig {

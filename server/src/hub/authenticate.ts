@@ -2,12 +2,15 @@ import type { HubErrorCode } from '../errors.ts'
 import { HubError } from '../errors.ts'
 import type { HubRight, PolicyOwner, ProvisioningRight, Right } from '../model/access-policy.ts'
 import type { Device } from '../model/device.ts'
+import { anchorGround, certificateGround, deviceGround } from '../model/ground.ts'
+import type { Ground } from '../model/ground.ts'
 import type { DeviceId, HubName } from '../model/ids.ts'
 import { parseDeviceId, printable } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
 import type { RefusalArea } from '../model/refusal.ts'
 import type { Registry } from '../ports/registry.ts'
 import { credentialOf } from './device-credential.ts'
+import type { Proof } from './device-credential.ts'
 import type { ProofParts } from './device-proof.ts'
 import { proveDevice } from './device-proof.ts'
 import type { Finding } from './finding.ts'
@@ -16,8 +19,11 @@ import type { HubDefinition } from './hubs.ts'
 import { bareHost } from './hubs.ts'
 import type { PolicyProof, PolicyRequest } from './policy-token.ts'
 import { provePolicy } from './policy-token.ts'
+import { judgeProvenance } from './provenance.ts'
+import type { Standing } from './provenance.ts'
 import type { RefusedError, Refusals } from './refusals.ts'
 import { ofPeer } from './refusals.ts'
+import { revokedDirectly } from './revoked.ts'
 import type { SasResource } from './sas-token.ts'
 import { coversPath, parseResource } from './sas-token.ts'
 import { judgeForNobody } from './token-judgement.ts'
@@ -42,6 +48,7 @@ interface DeviceFacts {
   readonly moduleId: string | null
   readonly authMethod: string
   readonly path: readonly string[]
+  readonly grounds: readonly Ground[]
   readonly expiresAt: number | null
   readonly modelId: string | null
 }
@@ -56,6 +63,8 @@ class AuthenticatedDevice implements DeviceFacts {
   readonly authMethod: string
   /** `certificateId` of each certificate of the proven path, leaf first; empty for tokens. */
   readonly path: readonly string[]
+  /** Whatever this proof rests on, so that losing it ends what was let in by it. */
+  readonly grounds: readonly Ground[]
   /** ms: when the proof ends, by the token's expiry or the earliest of the path. */
   readonly expiresAt: number | null
   readonly modelId: string | null
@@ -67,6 +76,7 @@ class AuthenticatedDevice implements DeviceFacts {
     this.moduleId = facts.moduleId
     this.authMethod = facts.authMethod
     this.path = facts.path
+    this.grounds = facts.grounds
     this.expiresAt = facts.expiresAt
     this.modelId = facts.modelId
   }
@@ -116,7 +126,7 @@ interface Attempt {
 }
 
 export interface DoorParts extends ProofParts {
-  readonly registry: Pick<Registry, 'devices' | 'policies'>
+  readonly registry: Pick<Registry, 'devices' | 'policies' | 'enrollments'>
   readonly refusals: Refusals
   /** Host names of the provisioning service; localhost is always one. */
   readonly provisioningHosts: readonly string[]
@@ -146,7 +156,11 @@ export class Door {
     const proof = await proveDevice(device, { hub, token, peer }, this.#parts)
     if (isFinding(proof)) throw this.#refused(attempt, proof)
     this.#requireEnabled(device, attempt)
-    return new AuthenticatedDevice(seal, { ...proof, hub: hub.name, device, moduleId, modelId })
+    const standing = await this.#standing(device, proof)
+    if (isFinding(standing)) throw this.#refused(attempt, standing)
+    const { grounds } = standing
+    const expiresAt = Math.min(proof.expiresAt, standing.expiresAt)
+    return new AuthenticatedDevice(seal, { ...proof, grounds, expiresAt, hub: hub.name, device, moduleId, modelId })
   }
 
   /** `resource` is the decoded path below the host that the token must cover; absent: the whole hub. */
@@ -221,6 +235,29 @@ export class Door {
     judgeForNobody(claim.token, this.#parts.clock.now())
     const module = claim.moduleId === null ? '' : ` with a module '${printable(claim.moduleId)}'`
     throw this.#refused(attempt, finding('device-unknown', `Hub '${hub.name}' has no device '${deviceId}'${module}.`))
+  }
+
+  /** What the proof rests on that can be taken away, and whether it has been. */
+  async #standing(device: Device, { path, leaf }: Proof): Promise<Standing | Finding> {
+    const { hub, deviceId, generationId } = device
+    const { clock, hubs, trust } = this.#parts
+    const row = trust.revocations.facts(hub).rowOfDevice(deviceId, generationId)
+    if (row !== undefined) return revokedDirectly(row, `Device '${deviceId}'`)
+    const standing = await judgeProvenance(
+      device,
+      leaf ?? null,
+      { home: hubs.home.name, now: clock.now() },
+      this.#parts,
+    )
+    if (isFinding(standing)) return standing
+    const anchor = path.length > 1 ? path.at(-1) : undefined
+    const grounds = new Set([
+      ...path.map((id) => certificateGround(hub, id)),
+      ...(anchor === undefined ? [] : [anchorGround(hub, anchor)]),
+      ...standing.grounds,
+      deviceGround(hub, deviceId, generationId),
+    ])
+    return { ...standing, grounds: [...grounds] }
   }
 
   #requireEnabled({ deviceId, status, statusReason }: Device, attempt: Attempt): void {

@@ -54,6 +54,7 @@ export function judgeThumbprint(
     kind: 'proof',
     authMethod: CERTIFICATE_AUTH_METHOD,
     path: [certificateId(leaf)],
+    leaf,
     expiresAt: leaf.notAfter,
   }
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Certificate } from '@holdfast/pki'
 import type { Device } from '../model/device.ts'
 
 /** What proved a device: what its session rests on, and for how long. */
@@ -8,6 +9,8 @@ export interface Proof {
   readonly authMethod: string
   /** `certificateId` of each certificate of the path, leaf first; empty for a token. */
   readonly path: readonly string[]
+  /** What the device showed; absent for a token. */
+  readonly leaf?: Certificate
   /** ms since the epoch. */
   readonly expiresAt: number
 }

@@ -1,5 +1,4 @@
 import { certificateId, VerifiedPath } from '@holdfast/pki'
-import type { PathVerifier } from '@holdfast/pki'
 import type { Device, DeviceAuthentication } from '../model/device.ts'
 import type { DeviceId } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
@@ -13,6 +12,7 @@ import { CERTIFICATE_AUTH_METHOD, DEVICE_KEY_AUTH_METHOD, POLICY_KEY_AUTH_METHOD
 import type { Finding } from './finding.ts'
 import { finding, isFinding } from './finding.ts'
 import type { HubDefinition, Hubs } from './hubs.ts'
+import type { PathTrust } from './path-trust.ts'
 import { judgePolicyToken } from './policy-token.ts'
 import type { SasResource, SasToken } from './sas-token.ts'
 import { coversPath } from './sas-token.ts'
@@ -23,7 +23,7 @@ export interface ProofParts {
   readonly hubs: Hubs
   readonly registry: Pick<Registry, 'policies'>
   readonly anchors: TrustAnchors
-  readonly verifier: PathVerifier
+  readonly trust: PathTrust
   readonly clock: Clock
 }
 
@@ -45,26 +45,41 @@ export async function proveDevice(device: Device, shown: ShownCredential, parts:
     return finding('client-certificate-missing', `Device '${deviceId}' authenticates by certificate; none came.`)
   const chain = parseChain(shown.peer.chain)
   if (isFinding(chain)) return chain
-  if (authentication.type === 'selfSigned') return judgeThumbprint(authentication, chain.leaf, parts.clock.now())
+  if (authentication.type === 'selfSigned') return proveByThumbprint(authentication, chain, shown.hub, parts)
   return proveByPath(deviceId, chain, shown.hub, parts)
+}
+
+function proveByThumbprint(
+  authentication: Extract<DeviceAuthentication, { type: 'selfSigned' }>,
+  { leaf }: ParsedChain,
+  { name }: HubDefinition,
+  { clock, trust }: ProofParts,
+): Proof | Finding {
+  const now = clock.now()
+  const judged = judgeThumbprint(authentication, leaf, now)
+  if (isFinding(judged)) return judged
+  const revoked = trust.judge(name, [leaf], now)
+  return revoked === undefined ? judged : pathFinding(revoked)
 }
 
 async function proveByPath(
   deviceId: DeviceId,
   { leaf, intermediates }: ParsedChain,
   { name, profile = 'compatible' }: HubDefinition,
-  { anchors, clock, verifier }: ProofParts,
+  { anchors, clock, trust }: ProofParts,
 ): Promise<Proof | Finding> {
   const trusted = await anchors.forHub(name)
   const now = clock.now()
-  const verdict = verifier.verify({ leaf, intermediates, anchors: trusted, now, profile, purpose: 'clientAuth' })
+  const request = { leaf, intermediates, anchors: trusted, now, profile, purpose: 'clientAuth' } as const
+  const verdict = await trust.verify(name, request)
   if (!(verdict instanceof VerifiedPath)) {
     const known = NO_ANCHOR.has(verdict.rule) ? await anchors.explain(name, { leaf, intermediates }) : null
     return known ?? pathFinding(verdict)
   }
   const path = verdict.certificates.map(certificateId)
-  const proof: Proof = { kind: 'proof', authMethod: CERTIFICATE_AUTH_METHOD, path, expiresAt: verdict.notAfter }
-  return judgeCommonName(verdict.leaf, deviceId) ?? proof
+  const misnamed = judgeCommonName(verdict.leaf, deviceId)
+  if (misnamed !== null) return misnamed
+  return { kind: 'proof', authMethod: CERTIFICATE_AUTH_METHOD, path, leaf, expiresAt: verdict.notAfter }
 }
 
 /** Path rules by which the chain reached no anchor at all: then the registers may know why. */

@@ -123,6 +123,18 @@ export const REFUSAL_GUIDE = {
     meaning: 'The enrollment that decides about this device is disabled.',
     remedy: 'Enable the enrollment if the device may register.',
   },
+  'enrollment-deleted': {
+    meaning: 'The enrollment by which the provisioning service put the device into the hub was deleted.',
+    remedy: 'Enroll the device again and let it register, or create its identity in the hub by hand.',
+  },
+  'device-revoked': {
+    meaning: 'An operator revoked the device: its identity and every certificate that it was seen with.',
+    remedy: 'If it may come back, delete the identity and make it anew, with a new key and a new certificate.',
+  },
+  'authority-removed': {
+    meaning: 'The CA that vouched for the device when it was provisioned is not registered and proven any more.',
+    remedy: 'Register the CA again and prove possession, or let the device register with a certificate of another CA.',
+  },
   'registration-id-mismatch': {
     meaning: "The common name of the device's certificate is not its registration id.",
     remedy: 'Use the common name of the certificate as registration id, or issue a fitting certificate.',

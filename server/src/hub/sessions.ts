@@ -1,6 +1,7 @@
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Device } from '../model/device.ts'
+import type { Ground } from '../model/ground.ts'
 import type { DeviceId, HubName } from '../model/ids.ts'
 import type { CloseReason, Session } from '../model/session.ts'
 import type { Bus, Hint } from '../ports/bus.ts'
@@ -8,6 +9,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Registry } from '../ports/registry.ts'
 import { credentialOf } from './device-credential.ts'
 import { RecentChanges } from './recent-changes.ts'
+import type { Revocations } from './revocations.ts'
 import { SessionExpiry } from './session-expiry.ts'
 
 /** Expiry is watched in whole seconds. */
@@ -15,6 +17,7 @@ const TICK_MS = 1_000
 
 export interface SessionsParts {
   readonly registry: Pick<Registry, 'devices'>
+  readonly revocations: Pick<Revocations, 'isCut'>
   readonly bus: Bus
   readonly clock: Clock
   readonly log: Log
@@ -30,7 +33,7 @@ export class Sessions {
   readonly #parts: SessionsParts
   /** By device, then by module id ('' for the device itself). */
   readonly #byDevice = new Map<string, Map<string, Session>>()
-  readonly #byCertificate = new Map<string, Set<Session>>()
+  readonly #byGround = new Map<Ground, Set<Session>>()
   readonly #byHub = new Map<HubName, number>()
   readonly #expiry = new SessionExpiry()
   readonly #changes = new RecentChanges()
@@ -49,9 +52,11 @@ export class Sessions {
     const older = this.find(session.hub, session.deviceId, session.moduleId)
     if (older !== null) this.#close(older, 'superseded')
     this.#add(session)
-    this.#touch(session)
+    this.#touch(session, session.path.length > 0 ? session.peer.chain[0] : undefined)
     this.#parts.metrics.connections.inc({ protocol: session.peer.protocol })
     this.#parts.metrics.connects.inc({ protocol: session.peer.protocol })
+    // A revocation that took effect since it was let in found no session to close.
+    if (session.grounds.some((ground) => this.#parts.revocations.isCut(ground))) return this.#close(session, 'revoked')
     // It was authenticated a moment ago: a change that came in between found no session to close.
     if (this.#changes.has(deviceKey(session.hub, session.deviceId))) this.#recheck(session.hub, session.deviceId)
   }
@@ -71,11 +76,33 @@ export class Sessions {
     return [...this.#byHub.values()].reduce((sum, count) => sum + count, 0)
   }
 
-  /** Closes every session that rests on this certificate, at whatever place of its path; returns how many. */
-  closeByCertificate(certificateId: string, reason: CloseReason): number {
-    const sessions = [...(this.#byCertificate.get(certificateId) ?? [])]
+  /** Closes every session that rests on this; returns how many. */
+  closeOn(ground: Ground, reason: CloseReason): number {
+    const sessions = this.on(ground)
     for (const session of sessions) this.#close(session, reason)
     return sessions.length
+  }
+
+  /** Closes this one if it is still open; whether it was. */
+  closeOne(session: Session, reason: CloseReason): boolean {
+    if (this.find(session.hub, session.deviceId, session.moduleId) !== session) return false
+    this.#close(session, reason)
+    return true
+  }
+
+  /** The sessions that rest on this, as of now. */
+  on(ground: Ground): readonly Session[] {
+    return [...(this.#byGround.get(ground) ?? [])]
+  }
+
+  /** Everything that some session rests on, as of now. */
+  grounds(): readonly Ground[] {
+    return [...this.#byGround.keys()]
+  }
+
+  /** Of one hub, as of now. */
+  of(hub: HubName): readonly Session[] {
+    return [...this.#byDevice.values()].flatMap((ofDevice) => [...ofDevice.values()].filter((one) => one.hub === hub))
   }
 
   closeAll(reason: CloseReason): void {
@@ -134,9 +161,9 @@ export class Sessions {
     const ofDevice = this.#byDevice.get(key)
     if (ofDevice === undefined) this.#byDevice.set(key, new Map([[session.moduleId ?? '', session]]))
     else ofDevice.set(session.moduleId ?? '', session)
-    for (const id of session.path) {
-      const resting = this.#byCertificate.get(id)
-      if (resting === undefined) this.#byCertificate.set(id, new Set([session]))
+    for (const ground of session.grounds) {
+      const resting = this.#byGround.get(ground)
+      if (resting === undefined) this.#byGround.set(ground, new Set([session]))
       else resting.add(session)
     }
     this.#byHub.set(session.hub, this.count(session.hub) + 1)
@@ -150,10 +177,10 @@ export class Sessions {
     if (ofDevice?.get(session.moduleId ?? '') !== session) return false
     ofDevice.delete(session.moduleId ?? '')
     if (ofDevice.size === 0) this.#byDevice.delete(key)
-    for (const id of session.path) {
-      const resting = this.#byCertificate.get(id)
+    for (const ground of session.grounds) {
+      const resting = this.#byGround.get(ground)
       resting?.delete(session)
-      if (resting?.size === 0) this.#byCertificate.delete(id)
+      if (resting?.size === 0) this.#byGround.delete(ground)
     }
     this.#byHub.set(session.hub, this.count(session.hub) - 1)
     this.#expiry.remove(session)
@@ -161,10 +188,15 @@ export class Sessions {
     return true
   }
 
-  #touch({ hub, deviceId, moduleId }: Session): void {
+  #touch({ hub, deviceId, moduleId }: Session, certificate?: Uint8Array): void {
     if (moduleId !== null) return
     const now = this.#parts.clock.now()
-    this.#parts.registry.devices.touch(hub, deviceId, { lastActivityTime: now, connectionStateUpdatedTime: now })
+    this.#parts.registry.devices.touch(
+      hub,
+      deviceId,
+      { lastActivityTime: now, connectionStateUpdatedTime: now },
+      certificate,
+    )
   }
 }
 

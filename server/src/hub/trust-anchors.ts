@@ -1,4 +1,4 @@
-import { AnchorSet, parseCertificate, PathVerifier, VerifiedPath } from '@holdfast/pki'
+import { AnchorSet, certificateId, parseCertificate, PathVerifier, VerifiedPath } from '@holdfast/pki'
 import type { Certificate } from '@holdfast/pki'
 import type { HubName } from '../model/ids.ts'
 import type { Bus } from '../ports/bus.ts'
@@ -16,6 +16,8 @@ const EXPLAIN_BUDGET = { signatures: 4, steps: 200 }
 interface Register {
   readonly revision: number
   readonly verified: AnchorSet
+  /** `certificateId` of each verified CA. */
+  readonly ids: ReadonlySet<string>
   /** Registered and never proven: trusted for nothing, known for explanations. */
   readonly unproven: AnchorSet
   /** Name of each registered CA by the SHA-256 of its certificate. */
@@ -50,6 +52,11 @@ export class TrustAnchors {
   /** The verified CAs of the hub. */
   async forHub(hub: HubName): Promise<AnchorSet> {
     return (await this.#register(hub)).verified
+  }
+
+  /** `certificateId` of each of them. */
+  async idsOf(hub: HubName): Promise<ReadonlySet<string>> {
+    return (await this.#register(hub)).ids
   }
 
   /**
@@ -108,14 +115,18 @@ export class TrustAnchors {
     // Before the rows: a write in between makes the register look older than it is, never newer.
     const revision = await this.#registry.authorities.revision()
     const verified = new AnchorSet()
+    const ids = new Set<string>()
     const unproven = new AnchorSet()
     const names = new Map<string, string>()
     for (const authority of await this.#registry.authorities.list(hub)) {
-      const target = authority.state.kind === 'verified' ? verified : unproven
-      target.add(parseCertificate(authority.certificate))
+      const certificate = parseCertificate(authority.certificate)
+      const isVerified = authority.state.kind === 'verified'
+      const target = isVerified ? verified : unproven
+      target.add(certificate)
+      if (isVerified) ids.add(certificateId(certificate))
       names.set(authority.sha256, authority.name)
     }
-    return { revision, verified, unproven, names, checkedAt }
+    return { revision, verified, ids, unproven, names, checkedAt }
   }
 }
 

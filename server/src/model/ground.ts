@@ -1,5 +1,5 @@
 import type { DeviceProvenance } from './device.ts'
-import type { HubName } from './ids.ts'
+import type { DeviceId, HubName } from './ids.ts'
 
 /**
  * Something whose loss ends a session at once. A hub is part of it: what one hub revokes another may trust.
@@ -30,4 +30,15 @@ export function enrollmentOf(ground: Ground): DeviceProvenance['enrollment'] | n
 export function anchorOf(ground: Ground): { readonly hub: string; readonly certificateId: string } | null {
   const [, hub, certificateId] = /^anchor\/([^/]+)\/(.*)$/.exec(ground) ?? []
   return hub === undefined || certificateId === undefined ? null : { hub, certificateId }
+}
+
+/** One generation of a device. */
+export function deviceGround(hub: HubName, deviceId: DeviceId, generationId: string): Ground {
+  return `device/${hub}/${deviceId}/${generationId}` as Ground
+}
+
+/** `certificateId` of a certificate that this hub relies on, or null for another ground. */
+export function certificateOf(ground: Ground, hub: HubName): string | null {
+  const prefix = `certificate/${hub}/`
+  return ground.startsWith(prefix) ? ground.slice(prefix.length) : null
 }

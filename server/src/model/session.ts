@@ -1,3 +1,4 @@
+import type { Ground } from './ground.ts'
 import type { DeviceId, HubName } from './ids.ts'
 import type { Peer } from './peer.ts'
 
@@ -13,6 +14,8 @@ export interface Session {
   readonly peer: Peer
   /** `certificateId` of every certificate of the path that this session rests on; empty for tokens. */
   readonly path: readonly string[]
+  /** Whatever it rests on: losing one of them closes it. */
+  readonly grounds: readonly Ground[]
   /** ms: when what it rests on ends; null when it does not. */
   readonly expiresAt: number | null
   /** Fingerprint of the identity's credential as it was proven: the session ends when the registry holds another. */

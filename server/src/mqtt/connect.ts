@@ -105,6 +105,7 @@ function sessionOf(device: AuthenticatedDevice, { line, peer, parts }: Attempt):
     openedAt: parts.clock.now(),
     peer,
     path: device.path,
+    grounds: device.grounds,
     expiresAt: device.expiresAt,
     credential: device.credential,
     close: (reason) => line.close(reason),

@@ -7,6 +7,7 @@ import type { AuthorityName, DeviceId, EnrollmentGroupId, HubName, RegistrationI
 import type { Refusal, RefusalRule } from '../model/refusal.ts'
 import type { Registration } from '../model/registration.ts'
 import type { RevocationRecord, RevocationRecordKind, SequencedRecord } from '../model/revocation.ts'
+import type { PathUse, Sighting } from '../model/sighting.ts'
 
 /**
  * The registry is the truth about identities, authorities, enrollments and policies.
@@ -26,6 +27,7 @@ export interface Registry {
   readonly registrations: RegistrationStore
   readonly policies: PolicyStore
   readonly refusals: RefusalStore
+  readonly sightings: SightingStore
   readonly revocations: RevocationStore
   readonly consumerGroups: ConsumerGroupStore
   /** Small named facts such as the id scope or the schema's birth; a value is written once or replaced whole. */
@@ -52,7 +54,18 @@ export interface DeviceStore {
     hub: HubName,
     deviceId: DeviceId,
     times: { lastActivityTime: number; connectionStateUpdatedTime?: number },
+    /** The certificate (DER) that the device showed, to be remembered as seen. */
+    certificate?: Uint8Array,
   ): void
+  /** Certificates that the device connected with, the last one first; at most the newest eight are kept. */
+  certificatesSeen(hub: HubName, deviceId: DeviceId): Promise<readonly CertificateSeen[]>
+}
+
+export interface CertificateSeen {
+  /** DER. */
+  readonly certificate: Uint8Array
+  /** ms. */
+  readonly lastSeen: number
 }
 
 export type DeviceChange =
@@ -125,6 +138,26 @@ export interface RefusalStore {
   /** Newest first. `before` and `after` are row sequences for paging and following. */
   list(filter: RefusalFilter): Promise<readonly (Refusal & { readonly sequence: number })[]>
   countByRule(since: number): Promise<readonly { readonly rule: RefusalRule; readonly count: number }[]>
+}
+
+/**
+ * By which certificates each device was seen last: one for each device of the registry, gone with it. The chains of CAs
+ * that no device uses any more are kept for the newest thousand.
+ */
+export interface SightingStore {
+  /** Batched; durable within seconds; never waits for the disk. Of one device the latest `seen` stays. */
+  note(sighting: Sighting): void
+  /** Every chain of CAs that was seen at the hub, with how many devices were seen with it last. */
+  paths(hub: HubName): Promise<readonly PathUse[]>
+  /** Devices that were seen last with one of these chains (`authorities` of a PathUse). */
+  listByPaths(
+    hub: HubName,
+    paths: readonly (readonly string[])[],
+    page: { after: DeviceId | null; limit: number },
+  ): Promise<readonly Sighting[]>
+  /** Those whose own certificate ends in [from, before), the earliest first. */
+  ending(hub: HubName, range: { from: number; before: number; limit: number }): Promise<readonly Sighting[]>
+  countEnding(hub: HubName, range: { from: number; before: number }): Promise<number>
 }
 
 /**

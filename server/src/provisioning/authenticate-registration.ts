@@ -1,12 +1,14 @@
 import { VerifiedPath } from '@holdfast/pki'
-import type { AnchorSet, Certificate, PathVerifier, TrustError, TrustRule } from '@holdfast/pki'
+import type { AnchorSet, Certificate, TrustError, TrustRule } from '@holdfast/pki'
 import { parseChain, pathFinding } from '../hub/certificate-judgement.ts'
 import type { ParsedChain } from '../hub/certificate-judgement.ts'
 import type { Finding } from '../hub/finding.ts'
 import { finding, isFinding } from '../hub/finding.ts'
 import type { Hubs } from '../hub/hubs.ts'
+import type { PathTrust } from '../hub/path-trust.ts'
 import { ofPeer } from '../hub/refusals.ts'
 import type { RefusedError, Refusals } from '../hub/refusals.ts'
+import { revokedDirectly } from '../hub/revoked.ts'
 import { verifySasSignature } from '../hub/sas-token.ts'
 import { judgeForNobody } from '../hub/token-judgement.ts'
 import type { TrustAnchors } from '../hub/trust-anchors.ts'
@@ -80,17 +82,20 @@ class AuthenticatedRegistration {
   /** ms: the end of the token, or of the certificate that ends first. */
   readonly expiresAt: number
   readonly provenAt: number
+  /** Of the facts about CAs and revocation that it was judged by. */
+  readonly trustRevision: string
   readonly peer: Peer
   /** Holds the token, so it is not to be seen; and no other object of this shape passes for one of these. */
   readonly #claim: RegistrationClaim
 
-  constructor({ id, peer, ...claim }: Candidate, proof: Proof, now: number) {
+  constructor({ id, peer, ...claim }: Candidate, proof: Proof, now: number, trustRevision: string) {
     this.registrationId = id
     this.presentedId = claim.registrationId
     this.enrollment = proof.enrollment
     this.evidence = proof.evidence
     this.expiresAt = proof.expiresAt
     this.provenAt = now
+    this.trustRevision = trustRevision
     this.peer = peer
     this.#claim = claim
     Object.freeze(this)
@@ -109,7 +114,7 @@ export class RegistrationDoor {
   readonly #hubs: Hubs
   readonly #registry: Registry
   readonly #anchors: TrustAnchors
-  readonly #verifier: PathVerifier
+  readonly #trust: PathTrust
   readonly #refusals: Refusals
   readonly #clock: Clock
   readonly #groups: GroupIndex
@@ -119,7 +124,7 @@ export class RegistrationDoor {
     hubs: Hubs
     registry: Registry
     anchors: TrustAnchors
-    verifier: PathVerifier
+    trust: PathTrust
     refusals: Refusals
     clock: Clock
   }) {
@@ -127,7 +132,7 @@ export class RegistrationDoor {
     this.#hubs = parts.hubs
     this.#registry = parts.registry
     this.#anchors = parts.anchors
-    this.#verifier = parts.verifier
+    this.#trust = parts.trust
     this.#refusals = parts.refusals
     this.#clock = parts.clock
     this.#groups = new GroupIndex(parts.registry, parts.hubs.home.name)
@@ -140,12 +145,16 @@ export class RegistrationDoor {
       const message = `The id scope '${printable(claim.scope)}' is not '${this.#scope}'.`
       throw this.refuse(claim.registrationId, peer, finding('scope-unknown', message), 'unauthorized')
     }
+    // Before the judgement: a change in between makes the proof look older than it is, never newer.
+    const trustRevision = await this.#trustRevision()
     const individual = await this.#registry.enrollments.getIndividual(candidate.id)
     const proof = individual ? await this.#byIndividual(candidate, individual) : await this.#byGroup(candidate)
     if (isFinding(proof)) throw this.refuse(claim.registrationId, peer, proof, 'unauthorized')
     if (proof.enrollment.status === 'disabled')
       throw this.refuse(claim.registrationId, peer, blocked(proof.enrollment), 'enrollment-disabled')
-    return new AuthenticatedRegistration(candidate, proof, this.#clock.now())
+    const revoked = await this.#revokedDevice(candidate.id)
+    if (revoked !== null) throw this.refuse(claim.registrationId, peer, revoked, 'unauthorized')
+    return new AuthenticatedRegistration(candidate, proof, this.#clock.now(), trustRevision)
   }
 
   /**
@@ -162,7 +171,8 @@ export class RegistrationDoor {
         : individual
     const now = this.#clock.now()
     const isUnchanged = present?.kind === who.enrollment.kind && present.etag === who.enrollment.etag
-    if (isUnchanged && now < who.expiresAt && now - who.provenAt < FRESH_MS) return who
+    const isFresh = now - who.provenAt < FRESH_MS && (await this.#trustRevision()) === who.trustRevision
+    if (isUnchanged && now < who.expiresAt && isFresh) return who
     return this.authenticate(claim, who.peer)
   }
 
@@ -173,6 +183,20 @@ export class RegistrationDoor {
       { ...ofPeer(peer), area: 'provisioning', hub: null, identity: presentedId, ...told },
       code,
     )
+  }
+
+  async #trustRevision(): Promise<string> {
+    return `${await this.#registry.authorities.revision()}/${this.#trust.revocations.revision}`
+  }
+
+  /** Was the device that this id is assigned to revoked, by the hub that it is at? */
+  async #revokedDevice(id: RegistrationId): Promise<Finding | null> {
+    const registration = await this.#registry.registrations.get(id)
+    if (!registration?.assignedHub || !registration.deviceId) return null
+    const { assignedHub: hub, deviceId } = registration
+    const device = await this.#registry.devices.get(hub, deviceId)
+    const row = device && this.#trust.revocations.facts(hub).rowOfDevice(deviceId, device.generationId)
+    return row ? revokedDirectly(row, `Device '${deviceId}' of hub '${hub}'`) : null
   }
 
   #registrationId({ registrationId }: RegistrationClaim, peer: Peer): RegistrationId {
@@ -203,6 +227,8 @@ export class RegistrationDoor {
     }
     const stale = judgeValidity(leaf, this.#clock.now())
     if (stale !== null) return stale
+    const revoked = this.#trust.judge(this.#hubs.home.name, [leaf], this.#clock.now())
+    if (revoked !== undefined) return pathFinding(revoked)
     return { kind: 'proof', enrollment, evidence: { kind: 'x509', leaf, path: null }, expiresAt: leaf.notAfter }
   }
 
@@ -216,7 +242,7 @@ export class RegistrationDoor {
     const enrollment = groups.nearest(path.certificates)
     if (enrollment !== null) return byPath(enrollment, path)
     // The path ended at the first verified CA; a group may name one further up, reached through that CA.
-    const longer = this.#verify(chain, groups.referred, path.anchor)
+    const longer = await this.#verify(chain, groups.referred, path.anchor)
     if (!(longer instanceof VerifiedPath)) return notEnrolled(candidate.id, path)
     const further = groups.nearest(longer.certificates)
     return further === null ? notEnrolled(candidate.id, path) : byPath(further, longer)
@@ -255,7 +281,7 @@ export class RegistrationDoor {
   /** To a CA of the home hub that somebody has proven to hold. */
   async #path(chain: ParsedChain): Promise<VerifiedPath | Finding> {
     const hub = this.#hubs.home.name
-    const path = this.#verify(chain, await this.#anchors.forHub(hub), null)
+    const path = await this.#verify(chain, await this.#anchors.forHub(hub), null)
     if (path instanceof VerifiedPath) return path
     const known = NO_ANCHOR.has(path.rule) ? await this.#anchors.explain(hub, chain) : null
     return known ?? pathFinding(path)
@@ -265,8 +291,8 @@ export class RegistrationDoor {
     { leaf, intermediates }: ParsedChain,
     anchors: AnchorSet,
     known: Certificate | null,
-  ): VerifiedPath | TrustError {
-    return this.#verifier.verify({
+  ): Promise<VerifiedPath | TrustError> {
+    return this.#trust.verify(this.#hubs.home.name, {
       leaf,
       intermediates: known === null ? intermediates : [...intermediates, known],
       anchors,

@@ -29,6 +29,7 @@ interface WithEtag {
 
 /** The rows of individual enrollments, or of groups, and how a draft becomes one. */
 export interface EnrollmentRows<Id extends string, Row extends Stamp, Draft extends WithEtag> {
+  readonly kind: 'individual' | 'group'
   /** For messages, with its article. */
   readonly noun: string
   /** As the client spelled it. */
@@ -75,7 +76,7 @@ export class EnrollmentCollection<Id extends string, Row extends Stamp, Draft ex
     const outcome = await this.#rows.delete(parsed, expected ?? ANY)
     if (outcome === 'absent') throw this.#notFound(parsed)
     if (outcome === 'etag-mismatch') throw this.#stale(parsed)
-    this.#bus.publish({ kind: 'enrollments-changed' })
+    this.#tell(parsed)
     return parsed
   }
 
@@ -118,11 +119,15 @@ export class EnrollmentCollection<Id extends string, Row extends Stamp, Draft ex
           ? await this.#rows.create(row)
           : await this.#rows.replace(row, { kind: 'exactly', etag: bareEtag(stored.etag) })
       if (outcome === 'written') {
-        this.#bus.publish({ kind: 'enrollments-changed' })
+        this.#tell(id)
         return row
       }
     }
     throw new HubError('throttled', `Others keep writing ${this.#rows.noun} '${id}': try again`, { retryAfter: 1 })
+  }
+
+  #tell(id: Id): void {
+    this.#bus.publish({ kind: 'enrollments-changed', enrollment: { kind: this.#rows.kind, id } })
   }
 
   #stamped(draft: Draft, stored: Row | null): Row {

@@ -138,6 +138,7 @@ export class Enrollments {
 
 function individualRows(store: EnrollmentStore, makeKey: () => string) {
   return {
+    kind: 'individual' as const,
     noun: 'individual enrollment',
     spelledId: (draft: IndividualEnrollmentDraft) => draft.registrationId,
     parseId: parseRegistrationId,
@@ -152,6 +153,7 @@ function individualRows(store: EnrollmentStore, makeKey: () => string) {
 
 function groupRows(store: EnrollmentStore, makeKey: () => string) {
   return {
+    kind: 'group' as const,
     noun: 'enrollment group',
     spelledId: (draft: EnrollmentGroupDraft) => draft.enrollmentGroupId,
     parseId: parseEnrollmentGroupId,

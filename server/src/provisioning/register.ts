@@ -1,8 +1,8 @@
-import type { PathVerifier } from '@holdfast/pki'
 import { HubError } from '../errors.ts'
 import { finding } from '../hub/finding.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Refusals, RefusedError } from '../hub/refusals.ts'
+import type { PathTrust } from '../hub/path-trust.ts'
 import type { TrustAnchors } from '../hub/trust-anchors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -39,7 +39,7 @@ export interface RegistrarParts {
   readonly linkedHubs: readonly LinkedHub[]
   readonly registry: Registry
   readonly anchors: TrustAnchors
-  readonly verifier: PathVerifier
+  readonly trust: PathTrust
   readonly refusals: Refusals
   readonly webhook: AllocationWebhook
   readonly bus: Bus

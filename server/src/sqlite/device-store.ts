@@ -2,9 +2,9 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { Device, DeviceCounts } from '../model/device.ts'
 import type { ExpectedEtag } from '../model/etag.ts'
 import type { DeviceId, HubName } from '../model/ids.ts'
-import type { DeviceChange, DeviceStore, WriteOutcome } from '../ports/registry.ts'
+import type { CertificateSeen, DeviceChange, DeviceStore, WriteOutcome } from '../ports/registry.ts'
 import type { Row } from './database.ts'
-import { Query, numberOf, textOf } from './registry-reads.ts'
+import { Query, bytesOf, numberOf, textOf } from './registry-reads.ts'
 import type { Outcome, SingleWrite } from './registry-writes.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 import type { TouchBuffer } from './touch-buffer.ts'
@@ -15,6 +15,7 @@ export class SqliteDeviceStore implements DeviceStore {
   readonly #get: Query
   readonly #list: Query
   readonly #count: Query
+  readonly #certificatesSeen: Query
 
   constructor(database: DatabaseSync, writer: RegistryWriter, touches: TouchBuffer) {
     const columns = 'last_activity_time, connection_state_updated_time, doc'
@@ -24,6 +25,10 @@ export class SqliteDeviceStore implements DeviceStore {
     this.#list = new Query(
       database,
       `SELECT ${columns} FROM devices WHERE hub = ? AND device_id > ? ORDER BY device_id LIMIT ?`,
+    )
+    this.#certificatesSeen = new Query(
+      database,
+      'SELECT certificate, last_seen FROM certificates_seen WHERE hub = ? AND device_id = ? ORDER BY last_seen DESC',
     )
     this.#count = new Query(database, 'SELECT status, count FROM device_counts WHERE hub = ?')
   }
@@ -64,8 +69,14 @@ export class SqliteDeviceStore implements DeviceStore {
     hub: HubName,
     deviceId: DeviceId,
     times: { lastActivityTime: number; connectionStateUpdatedTime?: number },
+    certificate?: Uint8Array,
   ): void {
-    this.#touches.add(hub, deviceId, times)
+    this.#touches.add(hub, deviceId, times, certificate)
+  }
+
+  async certificatesSeen(hub: HubName, deviceId: DeviceId): Promise<readonly CertificateSeen[]> {
+    const rows = this.#certificatesSeen.all(hub, deviceId)
+    return rows.map((row) => ({ certificate: bytesOf(row, 'certificate'), lastSeen: numberOf(row, 'last_seen') }))
   }
 }
 

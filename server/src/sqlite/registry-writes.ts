@@ -21,6 +21,7 @@ export type SingleWrite =
     }
   | { readonly kind: 'touch'; readonly touches: readonly Row[] }
   | { readonly kind: 'refuse'; readonly refusals: readonly Row[]; readonly capacity: number }
+  | { readonly kind: 'sight'; readonly sightings: readonly Row[] }
 
 /** `several`: each on its own merits, in one transaction. */
 export type Write = SingleWrite | { readonly kind: 'several'; readonly writes: readonly SingleWrite[] }
@@ -57,10 +58,22 @@ export class RegistryWrites {
       case 'complete':
         return this.#complete(write)
       case 'touch':
-        for (const touch of write.touches) this.#statement(TOUCH).run(touch)
+        for (const touch of write.touches) this.#touch(touch)
+        return 'written'
+      case 'sight':
+        for (const sighting of write.sightings) this.#statement(SIGHT).run(sighting)
+        this.#statement(FORGET_PATHS).run()
         return 'written'
     }
     return this.#refuse(write.refusals, write.capacity)
+  }
+
+  #touch({ certificate = null, ...times }: Row): void {
+    const isThere = this.#statement(TOUCH).run(times).changes === 1
+    if (certificate === null || !isThere) return
+    const { hub = null, device_id = null, last_activity_time = null } = times
+    this.#statement(SEE_CERTIFICATE).run({ hub, device_id, certificate, last_seen: last_activity_time })
+    this.#statement(FORGET_CERTIFICATES).run({ hub, device_id })
   }
 
   #create(table: TableName, row: Row): boolean {
@@ -129,6 +142,30 @@ const TOUCH = `
     last_activity_time = ${later('last_activity_time')},
     connection_state_updated_time = ${later('connection_state_updated_time')}
   WHERE hub = :hub AND device_id = :device_id`
+
+const SEE_CERTIFICATE = `
+  INSERT INTO certificates_seen (hub, device_id, certificate, last_seen)
+  VALUES (:hub, :device_id, :certificate, :last_seen)
+  ON CONFLICT DO UPDATE SET last_seen = max(last_seen, excluded.last_seen)`
+
+const FORGET_CERTIFICATES = `
+  DELETE FROM certificates_seen WHERE hub = :hub AND device_id = :device_id AND certificate IN (
+    SELECT certificate FROM certificates_seen WHERE hub = :hub AND device_id = :device_id
+    ORDER BY last_seen DESC LIMIT -1 OFFSET 8)`
+
+/** Of a device that is there; what is older than the row says nothing new. */
+const SIGHT = `
+  INSERT INTO sightings (hub, device_id, path, leaf, leaf_subject, leaf_not_after, seen, source)
+  SELECT :hub, :device_id, :path, :leaf, :leaf_subject, :leaf_not_after, :seen, :source
+  WHERE EXISTS (SELECT 1 FROM devices WHERE hub = :hub AND device_id = :device_id)
+  ON CONFLICT DO UPDATE SET path = excluded.path, leaf = excluded.leaf, leaf_subject = excluded.leaf_subject,
+    leaf_not_after = excluded.leaf_not_after, seen = excluded.seen, source = excluded.source
+  WHERE excluded.seen >= seen`
+
+/** Of the paths that no device uses any more, the last thousand are kept. */
+const FORGET_PATHS = `
+  DELETE FROM sighted_paths WHERE devices = 0 AND last_seen < (
+    SELECT last_seen FROM sighted_paths WHERE devices = 0 ORDER BY last_seen DESC LIMIT 1 OFFSET 999)`
 
 const REFUSE = `
   INSERT INTO refusals (tracking_id, time, hub, identity, address, rule, doc)

@@ -121,6 +121,17 @@ export const REGISTRY_MIGRATIONS: readonly string[] = [
   CREATE TABLE settings (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   `,
   `
+  CREATE TABLE certificates_seen (
+    hub TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    certificate BLOB NOT NULL,
+    last_seen INTEGER NOT NULL,
+    PRIMARY KEY (hub, device_id, certificate)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER certificates_seen_forget AFTER DELETE ON devices BEGIN
+    DELETE FROM certificates_seen WHERE hub = OLD.hub AND device_id = OLD.device_id;
+  END;
+
   CREATE TABLE revocation_records (
     hub TEXT NOT NULL,
     kind TEXT NOT NULL,
@@ -142,6 +153,51 @@ export const REGISTRY_MIGRATIONS: readonly string[] = [
     UPDATE revisions SET value = value + 1 WHERE name = 'revocations';
     UPDATE revocation_records SET sequence = (SELECT value FROM revisions WHERE name = 'revocations')
       WHERE hub = NEW.hub AND kind = NEW.kind AND id = NEW.id;
+  END;
+  `,
+  `
+  -- By which certificates each device was seen last; a device that is deleted is forgotten.
+  CREATE TABLE sightings (
+    hub TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    leaf TEXT NOT NULL,
+    leaf_subject TEXT NOT NULL,
+    leaf_not_after INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    PRIMARY KEY (hub, device_id)
+  ) STRICT;
+  CREATE INDEX sightings_by_path ON sightings (hub, path, device_id);
+  CREATE INDEX sightings_by_end ON sightings (hub, leaf_not_after);
+  CREATE TRIGGER sightings_forget AFTER DELETE ON devices BEGIN
+    DELETE FROM sightings WHERE hub = OLD.hub AND device_id = OLD.device_id;
+  END;
+
+  -- Counted as they come, so that asking does not cost more with a million devices. A path stays when its last device
+  -- has gone, to tell when that was.
+  CREATE TABLE sighted_paths (
+    hub TEXT NOT NULL,
+    path TEXT NOT NULL,
+    devices INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    PRIMARY KEY (hub, path)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX sighted_paths_left ON sighted_paths (last_seen) WHERE devices = 0;
+  CREATE TRIGGER sightings_insert AFTER INSERT ON sightings BEGIN
+    INSERT INTO sighted_paths VALUES (NEW.hub, NEW.path, 1, NEW.seen)
+      ON CONFLICT DO UPDATE SET devices = devices + 1, last_seen = max(last_seen, NEW.seen);
+  END;
+  CREATE TRIGGER sightings_stay AFTER UPDATE ON sightings WHEN OLD.path = NEW.path BEGIN
+    UPDATE sighted_paths SET last_seen = max(last_seen, NEW.seen) WHERE hub = NEW.hub AND path = NEW.path;
+  END;
+  CREATE TRIGGER sightings_move AFTER UPDATE ON sightings WHEN OLD.path <> NEW.path BEGIN
+    UPDATE sighted_paths SET devices = devices - 1 WHERE hub = OLD.hub AND path = OLD.path;
+    INSERT INTO sighted_paths VALUES (NEW.hub, NEW.path, 1, NEW.seen)
+      ON CONFLICT DO UPDATE SET devices = devices + 1, last_seen = max(last_seen, NEW.seen);
+  END;
+  CREATE TRIGGER sightings_delete AFTER DELETE ON sightings BEGIN
+    UPDATE sighted_paths SET devices = devices - 1 WHERE hub = OLD.hub AND path = OLD.path;
   END;
   `,
 ]

@@ -14,6 +14,8 @@ interface Touch {
   readonly deviceId: DeviceId
   lastActivityTime: number
   connectionStateUpdatedTime: number | null
+  /** The last that was shown. */
+  certificate: Uint8Array | null
 }
 
 /** Collects connection bookkeeping by device and writes it in batches; a failure is told to `onError` and forgotten. */
@@ -34,6 +36,7 @@ export class TouchBuffer {
     hub: HubName,
     deviceId: DeviceId,
     times: { lastActivityTime: number; connectionStateUpdatedTime?: number },
+    certificate: Uint8Array | null = null,
   ): void {
     // A slash is in neither alphabet of ids.
     const key = `${hub}/${deviceId}`
@@ -41,11 +44,12 @@ export class TouchBuffer {
     if (waiting !== undefined) {
       waiting.lastActivityTime = Math.max(waiting.lastActivityTime, times.lastActivityTime)
       waiting.connectionStateUpdatedTime = times.connectionStateUpdatedTime ?? waiting.connectionStateUpdatedTime
+      waiting.certificate = certificate ?? waiting.certificate
       return
     }
     if (this.#closed || this.#waiting.size >= MAX_WAITING) return
     const { lastActivityTime, connectionStateUpdatedTime = null } = times
-    this.#waiting.set(key, { hub, deviceId, lastActivityTime, connectionStateUpdatedTime })
+    this.#waiting.set(key, { hub, deviceId, lastActivityTime, connectionStateUpdatedTime, certificate })
     this.#timer ??= setTimeout(() => {
       this.#timer = null
       void this.flush()
@@ -84,5 +88,6 @@ function rowOf(touch: Touch): Row {
     device_id: touch.deviceId,
     last_activity_time: touch.lastActivityTime,
     connection_state_updated_time: touch.connectionStateUpdatedTime,
+    certificate: touch.certificate,
   }
 }

@@ -114,6 +114,7 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
       for (const server of [tls.server, plain, https]) await new Promise((resolve) => server.close(resolve))
       await registrar.close()
       anchors.close()
+      closeTrust()
       await bus.close()
       await stores.close()
       await rm(folder, { recursive: true, force: true })

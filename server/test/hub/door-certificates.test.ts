@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, suite, test } from 'node:test'
-import { certificateId, parseCertificate, PathVerifier } from '@holdfast/pki'
+import { certificateId, parseCertificate } from '@holdfast/pki'
 import { Door } from '../../src/hub/authenticate.ts'
 import { Hubs } from '../../src/hub/hubs.ts'
 import type { DeviceClaim } from '../../src/hub/authenticate.ts'
@@ -155,8 +155,7 @@ suite('a device that is known by a certificate of a CA', () => {
     const plain = await forge({ subject: [{ CN: ['a'] }], issuer, notBefore: now - DAY, notAfter: now + DAY })
     await enter('a', plain)
     const hubs = new Hubs([{ ...bench.hubs.home, profile: 'strict' }])
-    const verifier = new PathVerifier({ cacheSize: 10 })
-    const strict = new Door({ ...bench, hubs, verifier, provisioningHosts: [] })
+    const strict = new Door({ ...bench, hubs, provisioningHosts: [] })
     assert.equal((await refusalOf(strict.device(claimOf('a'), peerWith(plain)))).rule, 'chain:profile-violation')
     assert.equal((await strict.device(claimOf('pump-1'), peerWith(device, intermediate))).device.deviceId, 'pump-1')
   })

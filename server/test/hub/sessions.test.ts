@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test'
 import { Sessions } from '../../src/hub/sessions.ts'
 import type { AuthenticatedDevice } from '../../src/hub/authenticate.ts'
+import { certificateGround } from '../../src/model/ground.ts'
 import { parseDeviceId } from '../../src/model/ids.ts'
 import type { DeviceId, HubName } from '../../src/model/ids.ts'
 import type { CloseReason, Session } from '../../src/model/session.ts'
@@ -23,6 +24,7 @@ class Connection implements Session {
   readonly openedAt: number
   readonly peer = peerWith()
   readonly path: readonly string[]
+  readonly grounds
   readonly expiresAt: number | null
   readonly credential: string
   readonly closed: Promise<CloseReason>
@@ -34,6 +36,7 @@ class Connection implements Session {
     this.deviceId = who.device.deviceId
     this.openedAt = openedAt
     this.path = who.path
+    this.grounds = who.grounds
     this.expiresAt = who.expiresAt
     this.credential = who.credential
     this.closed = new Promise((resolve) => {
@@ -173,13 +176,14 @@ suite('sessions', () => {
 
   test('close with any certificate of their path', async () => {
     const [one, two] = [connect(await admit('one')), connect(await admit('two'))]
-    const [leaf = '', intermediate = '', anchor = ''] = one.path
+    const [leaf, intermediate, anchor] = one.path.map((id) => certificateGround(FACTORY, id))
+    assert.ok(leaf !== undefined && intermediate !== undefined && anchor !== undefined)
     assert.equal(one.path.length, 3)
-    assert.equal(sessions.closeByCertificate(leaf, 'revoked'), 1)
+    assert.equal(sessions.closeOn(leaf, 'revoked'), 1)
     assert.equal(one.reason, 'revoked')
     assert.equal(two.reason, null)
-    assert.equal(sessions.closeByCertificate(intermediate, 'revoked'), 1)
+    assert.equal(sessions.closeOn(intermediate, 'revoked'), 1)
     assert.equal(two.reason, 'revoked')
-    assert.equal(sessions.closeByCertificate(anchor, 'revoked'), 0)
+    assert.equal(sessions.closeOn(anchor, 'revoked'), 0)
   })
 })

@@ -3,7 +3,6 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PathVerifier } from '@holdfast/pki'
 import { ensurePolicies } from '../../src/hub/access-policies.ts'
 import { Door } from '../../src/hub/authenticate.ts'
 import type { DeviceClaim } from '../../src/hub/authenticate.ts'
@@ -20,6 +19,7 @@ import { parseHubName } from '../../src/model/ids.ts'
 import type { Peer } from '../../src/model/peer.ts'
 import type { Refusal } from '../../src/model/refusal.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
+import { openTrust } from '../revocation/open-trust.ts'
 import type { Made } from './certificates.ts'
 import { makeVerification } from './certificates.ts'
 
@@ -52,8 +52,8 @@ export async function openWorkbench() {
   const log = createLog({ level: 'silent' })
   const refusals = new Refusals({ registry, bus, clock, random, metrics })
   const anchors = new TrustAnchors({ registry, hubs, bus, clock })
-  const verifier = new PathVerifier({ cacheSize: 1_000 })
-  const door = new Door({ hubs, registry, anchors, verifier, refusals, clock, provisioningHosts: ['dps.example.com'] })
+  const { revocations, trust, close: closeTrust } = await openTrust({ registry, bus, clock, random, log })
+  const door = new Door({ hubs, registry, anchors, trust, refusals, clock, provisioningHosts: ['dps.example.com'] })
   const devices = new Devices({ registry, bus, clock, random })
   const parts = { registry, bus, clock, random, refusals, limit: 10, codeLifetimeMs: 3_600_000 }
   const authorities = new CertificateAuthorities(parts)
@@ -70,11 +70,14 @@ export async function openWorkbench() {
     log,
     refusals,
     anchors,
+    revocations,
+    trust,
     door,
     devices,
     authorities,
     async close() {
       anchors.close()
+      closeTrust()
       await bus.close()
       await stores.close()
       await rm(folder, { recursive: true })

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as tlsConnect } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
-import { PathVerifier } from '@holdfast/pki'
 import { CertificateAuthorities } from '../../src/hub/certificate-authorities.ts'
 import { Door } from '../../src/hub/authenticate.ts'
 import { Devices } from '../../src/hub/devices.ts'
 import { Hubs } from '../../src/hub/hubs.ts'
 import { Refusals } from '../../src/hub/refusals.ts'
+import { SessionWatch } from '../../src/hub/session-watch.ts'
 import { Sessions } from '../../src/hub/sessions.ts'
 import { Telemetry } from '../../src/hub/telemetry.ts'
 import { TrustAnchors } from '../../src/hub/trust-anchors.ts'
@@ -30,6 +30,7 @@ import { Enrollments } from '../../src/provisioning/enrollments.ts'
 import { Registrar } from '../../src/provisioning/register.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { makeDevice, makeIntermediate, makeRoot, makeServer } from '../http/certificates.ts'
+import { openTrust } from '../revocation/open-trust.ts'
 import type { TestAuthority, TestIdentity } from '../http/certificates.ts'
 
 export const HUB = parseHubName('localhost')
@@ -76,10 +77,11 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
   const { registry, telemetryLog } = stores
   const bus = openLocalBus()
   const hubs = new Hubs([{ name: HUB, hosts: ['localhost'], partitions: PARTITIONS }])
-  const verifier = new PathVerifier({ cacheSize: 1_000 })
+  const { revocations, trust, close: closeTrust } = await openTrust({ registry, bus, clock, random, log })
   const anchors = new TrustAnchors({ registry, hubs, bus, clock })
   const refusals = new Refusals({ registry, bus, clock, random, metrics })
-  const sessions = new Sessions({ registry, bus, clock, log, metrics })
+  const sessions = new Sessions({ registry, revocations, bus, clock, log, metrics })
+  const watch = new SessionWatch({ sessions, trust, anchors, hubs, registry, bus, clock, log })
   const devices = new Devices({ registry, bus, clock, random })
   const enrollments = new Enrollments({ registry, bus, clock, random })
   const authorities = new CertificateAuthorities({
@@ -93,7 +95,7 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
   })
   const webhook = new AllocationWebhook()
   const linkedHubs = [{ hub: HUB, host: 'localhost', weight: 1, latency: null }]
-  const common = { hubs, registry, anchors, verifier, refusals, clock }
+  const common = { hubs, registry, anchors, trust, refusals, clock }
   const registrar = new Registrar({ ...common, scope: SCOPE, linkedHubs, webhook, bus, random, log, metrics })
   const door = new Door({ ...common, provisioningHosts: ['localhost'] })
   let intercept: Parameters<Fixture['interceptAppend']>[0] = null
@@ -166,8 +168,10 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
     close: async () => {
       await head.close(1_000)
       await listeners.close(1_000)
+      watch.close()
       sessions.close()
       anchors.close()
+      closeTrust()
       await bus.close()
       await stores.close()
       await rm(folder, { recursive: true })

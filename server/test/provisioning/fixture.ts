@@ -13,7 +13,6 @@ import {
   issuerOf,
   keySigner,
   parseCertificate,
-  PathVerifier,
   spkiOf,
 } from '@holdfast/pki'
 import type { HubErrorCode } from '../../src/errors.ts'
@@ -34,6 +33,7 @@ import { Enrollments } from '../../src/provisioning/enrollments.ts'
 import { Registrar } from '../../src/provisioning/register.ts'
 import type { RegistrationResult } from '../../src/provisioning/wire-registration.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
+import { openTrust } from '../revocation/open-trust.ts'
 
 export const NOW = Date.UTC(2026, 5, 1)
 const DAY = 24 * 60 * 60 * 1000
@@ -93,21 +93,23 @@ export async function openProvisioning(options: { webhookLimits?: WebhookLimits 
     { hub: EAST, host: 'east.example', weight: 1, latency: 20 },
     { hub: WEST, host: 'west.example', weight: 1, latency: 5 },
   ]
-  const verifier = new PathVerifier({ cacheSize: 100 })
+  const { revocations, trust, close: closeTrust } = await openTrust(parts)
   const webhook = new AllocationWebhook(options.webhookLimits)
-  const registrar = new Registrar({ ...parts, scope: SCOPE, linkedHubs, anchors, verifier, refusals, webhook })
+  const registrar = new Registrar({ ...parts, scope: SCOPE, linkedHubs, anchors, trust, refusals, webhook })
   const enrollments = new Enrollments(parts)
 
   return {
     ...parts,
     anchors,
-    verifier,
+    revocations,
+    trust,
     refusals,
     registrar,
     enrollments,
     async close() {
       await registrar.close()
       anchors.close()
+      closeTrust()
       await bus.close()
       await stores.close()
       await rm(folder, { recursive: true })

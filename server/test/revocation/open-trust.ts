@@ -1,0 +1,28 @@
+import { PathVerifier } from '@holdfast/pki'
+import { OcspClient } from '../../src/hub/ocsp-client.ts'
+import { PathTrust } from '../../src/hub/path-trust.ts'
+import { Revocations } from '../../src/hub/revocations.ts'
+import type { RevocationsParts } from '../../src/hub/revocations.ts'
+
+export interface OpenTrust {
+  readonly revocations: Revocations
+  readonly trust: PathTrust
+  readonly verifier: PathVerifier
+  close(): void
+}
+
+/** Path validation with revocation, on the registry that is given. */
+export async function openTrust(
+  parts: RevocationsParts & { verifier?: PathVerifier },
+  ocspTimeoutMs?: number,
+): Promise<OpenTrust> {
+  const verifier = parts.verifier ?? new PathVerifier({ cacheSize: 1_000 })
+  const revocations = await Revocations.open(parts)
+  const ocsp = new OcspClient({ ...parts, verifier }, ocspTimeoutMs)
+  const trust = new PathTrust({ verifier, revocations, ocsp })
+  const close = (): void => {
+    revocations.close()
+    ocsp.close()
+  }
+  return { revocations, trust, verifier, close }
+}
