@@ -2,7 +2,7 @@ import { HubError } from '../errors.ts'
 import type { JsonValue } from '../model/twin.ts'
 
 /** Twins may nest ten levels deep; a bulk of enrollments adds a handful around them. */
-export const MAX_JSON_DEPTH = 24
+const MAX_JSON_DEPTH = 24
 
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d

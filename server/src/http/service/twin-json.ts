@@ -30,7 +30,7 @@ export function twinJson(device: Device, connected: boolean): JsonObject {
 }
 
 /** Base64 of the version as 8 bytes, big endian: `AAAAAAAAAAE=` is version 1. */
-export function twinEtag(version: number): string {
+function twinEtag(version: number): string {
   const bytes = Buffer.alloc(8)
   bytes.writeBigUInt64BE(BigInt(version))
   return bytes.toString('base64')
