@@ -12,6 +12,7 @@ import { SqliteRevocationStore } from './revocation-store.ts'
 import { RegistryWriter } from './registry-writer.ts'
 import { REGISTRY_MIGRATIONS } from './schema.ts'
 import { SqliteConsumerGroupStore, SqlitePolicyStore, SqliteSettingStore } from './small-stores.ts'
+import { SqliteSightingStore } from './sighting-store.ts'
 import { TouchBuffer } from './touch-buffer.ts'
 
 export interface RegistryOptions {
@@ -50,9 +51,10 @@ function registryOf(reader: DatabaseSync, writer: RegistryWriter, options: Regis
   const { refusalCapacity: capacity, onError } = options
   const touches = new TouchBuffer(writer, onError)
   const refusals = new SqliteRefusalStore(reader, writer, { capacity, onError })
+  const sightings = new SqliteSightingStore(reader, writer, onError)
   let closing: Promise<void> | null = null
   const close = async (): Promise<void> => {
-    await Promise.all([touches.close(), refusals.close()])
+    await Promise.all([touches.close(), refusals.close(), sightings.close()])
     reader.close()
     await writer.close()
   }
@@ -63,6 +65,7 @@ function registryOf(reader: DatabaseSync, writer: RegistryWriter, options: Regis
     registrations: new SqliteRegistrationStore(reader, writer),
     policies: new SqlitePolicyStore(reader, writer),
     refusals,
+    sightings,
     revocations: new SqliteRevocationStore(reader, writer),
     consumerGroups: new SqliteConsumerGroupStore(reader, writer),
     settings: new SqliteSettingStore(reader, writer),

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import type { SqliteOptions, SqliteStores } from '../../src/sqlite/open.ts'
 import { registryContract } from './registry.contract.ts'
+import { sightingContract } from './sightings.contract.ts'
 import { MAX_WAITING_BYTES, PERIOD_MS, telemetryLogContract } from './telemetry-log.contract.ts'
 
 interface Opened {
@@ -29,10 +30,13 @@ async function open(options: Omit<SqliteOptions, 'folder'>): Promise<Opened> {
   }
 }
 
-registryContract('sqlite', async ({ refusalCapacity }) => {
+const openRegistry = async ({ refusalCapacity }: { refusalCapacity: number }) => {
   const { stores, reopen, dispose } = await open({ refusalCapacity, clock: { now: () => 0 } })
   return { registry: stores.registry, reopen: async () => (await reopen()).registry, dispose }
-})
+}
+
+registryContract('sqlite', openRegistry)
+sightingContract('sqlite', openRegistry)
 
 // Small blocks and segments make each test cross their borders.
 const log = { periodMs: PERIOD_MS, maxWaitingBytes: MAX_WAITING_BYTES, blockBytes: 2_000, maxBatchBytes: 16_000 }
