@@ -203,7 +203,7 @@ async function assemble(
     log,
     metrics,
     containerId,
-    port: config.listen.amqp,
+    port: () => ports.amqps ?? config.listen.amqp,
   })
   const listeners = new Listeners({
     host: listenAddress(config),
@@ -230,6 +230,8 @@ async function assemble(
     telemetry,
     consumers,
     authorities,
+    revoking: { registry, revocations, sessions },
+    crls,
     refusals,
     enrollments,
     registrar,

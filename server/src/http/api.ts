@@ -8,6 +8,8 @@ import type { Server } from 'node:https'
 import { HubError } from '../errors.ts'
 import type { Door } from '../hub/authenticate.ts'
 import type { CertificateAuthorities } from '../hub/certificate-authorities.ts'
+import type { Crls } from '../hub/crls.ts'
+import type { RevokeParts } from '../hub/revoke.ts'
 import type { Consumers } from '../hub/consumers.ts'
 import type { Devices } from '../hub/devices.ts'
 import type { Hubs } from '../hub/hubs.ts'
@@ -45,6 +47,8 @@ export interface HttpParts {
   readonly telemetry: Telemetry
   readonly consumers: Consumers
   readonly authorities: CertificateAuthorities
+  readonly revoking: RevokeParts
+  readonly crls: Crls
   readonly refusals: Refusals
   readonly enrollments: Enrollments
   readonly registrar: Registrar
@@ -167,7 +171,7 @@ async function limitRates(app: Routes, requestsPerMinute: number): Promise<void>
 function wordingOf(request: FastifyRequest): FailureWording {
   const [first = '', second = ''] = request.url.split('?', 1)[0]?.toLowerCase().split('/').slice(1) ?? []
   if (first === 'subscriptions') return armFailure
-  if (['holdfast', 'healthz', 'readyz', 'metrics'].includes(first)) return managementFailure
+  if (['holdfast', 'crl', 'healthz', 'readyz', 'metrics'].includes(first)) return managementFailure
   if (second === 'registrations' || ['enrollments', 'enrollmentgroups', 'registrations'].includes(first))
     return provisioningFailure
   return hubFailure

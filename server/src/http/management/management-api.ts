@@ -13,6 +13,8 @@ import { policyRoutes } from './policies.ts'
 import type { PolicyParts } from './policies.ts'
 import { refusalRoutes } from './refusals.ts'
 import type { RefusalParts } from './refusals.ts'
+import { crlRoutes, publishedCrlRoutes, revocationRoutes } from './revocations.ts'
+import type { RevocationRoutesParts } from './revocations.ts'
 import { statusRoutes } from './status.ts'
 import type { StatusParts } from './status.ts'
 
@@ -22,6 +24,7 @@ export type ManagementParts = AuthorityParts &
   HealthParts &
   PolicyParts &
   RefusalParts &
+  RevocationRoutesParts &
   StatusParts
 
 /** Holdfast's own API for the operator and the command line, and its health. */
@@ -37,6 +40,9 @@ export function managementApi(routes: Routes, parts: ManagementParts): void {
   managedGroupRoutes(routes, parts)
   refusalRoutes(routes, parts)
   policyRoutes(routes, parts)
+  revocationRoutes(routes, parts)
+  crlRoutes(routes, parts)
+  publishedCrlRoutes(routes, parts)
   // The document describes the product, the same for everybody, and so needs no token.
   routes.get('/holdfast/v1/openapi.json', { schema: { hide: true } }, async () => routes.swagger())
 }

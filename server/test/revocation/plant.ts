@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { Agent, request as httpsRequest } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect as tlsConnect } from 'node:tls'
+import type { TestContext } from 'node:test'
+import { startServer } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import { createLog } from '../../src/log.ts'
+import { makeDevice, makeIntermediate, makeRoot } from '../http/certificates.ts'
+import type { TestAuthority, TestIdentity } from '../http/certificates.ts'
+import { connect } from '../mqtt/packet-bytes.ts'
+import { RawClient } from '../mqtt/raw-client.ts'
+
+export const HOME = 'plant'
+export const AWAY = 'depot'
+const HOSTS: Record<string, string> = { [HOME]: 'plant.test', [AWAY]: 'depot.test' }
+
+export interface Answer {
+  readonly status: number
+  readonly bytes: Buffer
+  // oxlint-disable-next-line typescript/no-explicit-any -- each assertion says what it expects to find
+  readonly json: any
+}
+
+export type Plant = Awaited<ReturnType<typeof openPlant>>
+
+/** The whole server with two hubs, a verified root and an intermediate below it. `revoke` and the like are its API. */
+export async function openPlant(t: TestContext) {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-revocation-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const time = { skew: 0 }
+  const start = () => startApp(folder, time)
+  let app = await start()
+  t.after(() => app.close())
+  const rootPem = await readFile(app.rootFile ?? '', 'utf8')
+  const token = (await readFile(app.managementTokenFile, 'utf8')).trim()
+  const root = await makeRoot('Plant Root')
+  const line = await makeIntermediate(root, 'Line 7')
+
+  const ask = (path: string, asked: { method?: string; body?: unknown; identity?: TestIdentity } = {}) =>
+    send(app.ports.https, rootPem, token, path, asked)
+  const operate = async (path: string, method = 'GET', body?: unknown) => {
+    const answer = await ask(`/holdfast/v1${path}`, { method, body })
+    assert.ok(answer.status < 300, `${method} ${path}: ${answer.status} ${answer.bytes.toString()}`)
+    return answer.json
+  }
+  const refused = async (path: string, method: string, body: unknown): Promise<string> => {
+    const answer = await ask(`/holdfast/v1${path}`, { method, body })
+    assert.ok(answer.status >= 400 && answer.status < 500, `${answer.status}`)
+    return answer.json.error.message
+  }
+  const dial = async (id: string, identity: TestIdentity, hub = HOME): Promise<RawClient> => {
+    const { cert, key } = identity
+    const options = { host: '127.0.0.1', port: app.ports.mqtt, servername: HOSTS[hub] ?? '', ca: rootPem, cert, key }
+    const socket = tlsConnect(options)
+    await once(socket, 'secureConnect')
+    const client = new RawClient(socket)
+    t.after(() => socket.destroy())
+    client.send(connect({ clientId: id, userName: `${HOSTS[hub]}/${id}/?api-version=2021-04-12` }))
+    return client
+  }
+  const returnCode = async (client: RawClient): Promise<number> => {
+    const answer = await client.next()
+    assert.equal(answer.cmd, 'connack')
+    return Reflect.get(answer, 'returnCode') as number
+  }
+  await operate(`/hubs/${HOME}/authorities/root`, 'PUT', { certificate: root.pem, verified: true })
+
+  return {
+    root,
+    line,
+    time,
+    ask,
+    operate,
+    refused,
+    get idScope() {
+      return app.idScope
+    },
+    /** A device of the hub that authenticates by the CA, and its identity. */
+    async device(id: string, parent: TestAuthority = line): Promise<TestIdentity> {
+      await operate(`/hubs/${HOME}/devices/${id}`, 'PUT', { authentication: { type: 'certificateAuthority' } })
+      return makeDevice(parent, id, [parent])
+    },
+    /** A live session. */
+    async live(id: string, identity: TestIdentity, hub = HOME): Promise<RawClient> {
+      const client = await dial(id, identity, hub)
+      assert.equal(await returnCode(client), 0)
+      return client
+    },
+    /** The refusal that a connect meets. */
+    async refusal(id: string, identity: TestIdentity, hub = HOME) {
+      const client = await dial(id, identity, hub)
+      assert.equal(await returnCode(client), 5)
+      await client.closed
+      return newestRefusal(operate, id)
+    },
+    async register(id: string, identity: TestIdentity): Promise<Answer> {
+      const path = `/${app.idScope}/registrations/${id}/register?api-version=2021-06-01`
+      return ask(path, { method: 'PUT', body: { registrationId: id }, identity })
+    },
+    /** The refusal that a registration meets. */
+    async registrationRefusal(id: string, identity: TestIdentity) {
+      assert.equal((await this.register(id, identity)).status, 401)
+      return newestRefusal(operate, id)
+    },
+    revoke: (body: object, hub = HOME) => operate(`/hubs/${hub}/revocations`, 'POST', body),
+    async restart(): Promise<void> {
+      await app.close()
+      app = await start()
+    },
+  }
+}
+
+/** Refusals are stored in batches within a second. */
+async function newestRefusal(operate: (path: string) => Promise<{ value: { rule: string }[] }>, identity: string) {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const { value } = await operate(`/refusals?identity=${identity}&limit=1`)
+    const [newest] = value
+    if (newest !== undefined) return newest as { rule: string; message: string; remedy: string }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return assert.fail(`no refusal of '${identity}' was recorded`)
+}
+
+function startApp(folder: string, time: { skew: number }) {
+  const config = readConfig({
+    data: join(folder, 'data'),
+    hubs: [
+      { name: HOME, hosts: ['plant.test'], partitions: 1 },
+      { name: AWAY, hosts: ['depot.test'], partitions: 1 },
+    ],
+    provisioning: { hosts: ['dps.test'] },
+    listen: { address: '127.0.0.1', mqtt: 0, https: 0, amqp: 0 },
+  })
+  return startServer(config, { clock: { now: () => Date.now() + time.skew }, log: createLog({ level: 'silent' }) })
+}
+
+function send(
+  port: number,
+  ca: string,
+  token: string,
+  path: string,
+  { method = 'GET', body, identity }: { method?: string; body?: unknown; identity?: TestIdentity },
+): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+  const bytes = body === undefined ? undefined : JSON.stringify(body)
+  const own = identity && { cert: identity.cert, key: identity.key }
+  const request = httpsRequest({
+    host: '127.0.0.1',
+    port,
+    path,
+    method,
+    agent: new Agent({ keepAlive: false }),
+    ca,
+    servername: 'plant.test',
+    ...own,
+    headers: {
+      host: 'plant.test',
+      authorization: identity ? '' : `Bearer ${token}`,
+      ...(bytes === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(bytes) }),
+    },
+  })
+  request.on('error', reject)
+  request.on('response', (response) => {
+    const chunks: Buffer[] = []
+    response.on('error', reject)
+    response.on('data', (chunk: Buffer) => chunks.push(chunk))
+    response.on('end', () => {
+      const all = Buffer.concat(chunks)
+      const isJson = response.headers['content-type']?.includes('json') === true && all.length > 0
+      resolve({ status: response.statusCode ?? 0, bytes: all, json: isJson ? JSON.parse(all.toString()) : undefined })
+    })
+  })
+  request.end(bytes)
+  return promise
+}
