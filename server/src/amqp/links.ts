@@ -30,8 +30,8 @@ export interface LinkParts {
   readonly registrar: Registrar
   readonly clock: Clock
   readonly log: Log
-  /** Port of the AMQP listener, as told in redirects. */
-  readonly port: number
+  /** Port of the AMQP listener, as told in redirects; asked only once the server listens. */
+  readonly port: () => number
 }
 
 /** What the links ask of their connection. */
@@ -126,7 +126,7 @@ export class Links {
   }
 
   #routeSender(sender: Sender, address: LinkAddress): void {
-    if (address.kind === 'hub-events') return detach(sender, redirectTo(this.#login, address.rest, this.#parts.port))
+    if (address.kind === 'hub-events') return detach(sender, redirectTo(this.#login, address.rest, this.#parts.port()))
     sender.set_source(sender.source)
     sender.set_target(sender.target)
     completeAttach(sender, { maxMessageSize: MAX_MESSAGE_BYTES })

@@ -58,7 +58,7 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
   const shared = { hubs, registry, anchors, trust, refusals, bus, clock, random, log, metrics }
   const registrar = new Registrar({ ...shared, scope, linkedHubs, webhook: new AllocationWebhook() })
   const heads = { door, hubs, consumers, registrar, refusals, clock, log, metrics }
-  const head = new AmqpHead({ ...heads, containerId: 'holdfast-test', port: 5671, ...options })
+  const head = new AmqpHead({ ...heads, containerId: 'holdfast-test', port: () => 5671, ...options })
   const tls = await listenTls(head, folder)
   const plain = createTcpServer((socket) => head.accept(socket, plainPeerOf(socket), { passed: () => {} }))
   const plainPort = await listening(plain)
