@@ -1,43 +1,27 @@
 import type { HubErrorCode } from '../errors.ts'
-import { HubError } from '../errors.ts'
 import type { HubRight, PolicyOwner, ProvisioningRight, Right } from '../model/access-policy.ts'
 import type { Device } from '../model/device.ts'
-import { anchorGround, certificateGround, deviceGround } from '../model/ground.ts'
 import type { Ground } from '../model/ground.ts'
-import type { DeviceId, HubName } from '../model/ids.ts'
-import { parseDeviceId, printable } from '../model/ids.ts'
+import type { HubName } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
 import type { RefusalArea } from '../model/refusal.ts'
 import type { Registry } from '../ports/registry.ts'
 import { credentialOf } from './device-credential.ts'
-import type { Proof } from './device-credential.ts'
-import type { ProofParts } from './device-proof.ts'
-import { proveDevice } from './device-proof.ts'
 import type { Finding } from './finding.ts'
-import { finding, isFinding } from './finding.ts'
+import { isFinding } from './finding.ts'
 import type { HubDefinition } from './hubs.ts'
 import { bareHost } from './hubs.ts'
+import { findHub, judgeDevice } from './judge-device.ts'
+import type { DeviceClaim, JudgementParts } from './judge-device.ts'
 import type { PolicyProof, PolicyRequest } from './policy-token.ts'
 import { provePolicy } from './policy-token.ts'
-import { judgeProvenance } from './provenance.ts'
-import type { Standing } from './provenance.ts'
 import type { RefusedError, Refusals } from './refusals.ts'
 import { ofPeer } from './refusals.ts'
-import { revokedDirectly } from './revoked.ts'
 import type { SasResource } from './sas-token.ts'
 import { coversPath, parseResource } from './sas-token.ts'
-import { judgeForNobody } from './token-judgement.ts'
+import { sightingOf } from './sightings.ts'
 
-/** Who a device says it is, and its token if it has one; its certificates come with the peer. */
-export interface DeviceClaim {
-  /** Host of the hub as the client named it: user name, Host header or the open frame's hostname. */
-  readonly host: string
-  readonly deviceId: string
-  readonly moduleId: string | null
-  /** Shared access signature; null or empty to be known by certificate. */
-  readonly token: string | null
-  readonly modelId: string | null
-}
+export type { DeviceClaim }
 
 /** Held by this module alone: only the door can make what it lets in. */
 const seal = Symbol('authenticated')
@@ -125,8 +109,8 @@ interface Attempt {
   readonly identity: string
 }
 
-export interface DoorParts extends ProofParts {
-  readonly registry: Pick<Registry, 'devices' | 'policies' | 'enrollments'>
+export interface DoorParts extends JudgementParts {
+  readonly registry: Pick<Registry, 'devices' | 'policies' | 'enrollments' | 'sightings'>
   readonly refusals: Refusals
   /** Host names of the provisioning service; localhost is always one. */
   readonly provisioningHosts: readonly string[]
@@ -146,21 +130,18 @@ export class Door {
   }
 
   async device(claim: DeviceClaim, peer: Peer): Promise<AuthenticatedDevice> {
-    const { token, moduleId, modelId } = claim
-    const area = peer.protocol === 'https' ? 'http' : 'connect'
-    const unplaced: Attempt = { area, hub: null, peer, identity: identityOf(claim) }
-    const hub = this.#hubOf(claim.host, unplaced)
-    const attempt = { ...unplaced, hub: hub.name }
-    const deviceId = this.#deviceIdOf(claim, attempt)
-    const device = await this.#identity(hub, deviceId, claim, attempt)
-    const proof = await proveDevice(device, { hub, token, peer }, this.#parts)
-    if (isFinding(proof)) throw this.#refused(attempt, proof)
-    this.#requireEnabled(device, attempt)
-    const standing = await this.#standing(device, proof)
-    if (isFinding(standing)) throw this.#refused(attempt, standing)
-    const { grounds } = standing
-    const expiresAt = Math.min(proof.expiresAt, standing.expiresAt)
-    return new AuthenticatedDevice(seal, { ...proof, grounds, expiresAt, hub: hub.name, device, moduleId, modelId })
+    const { clock, registry } = this.#parts
+    const verdict = await judgeDevice(claim, peer, this.#parts)
+    if (verdict.kind === 'rejection') {
+      const area = peer.protocol === 'https' ? 'http' : 'connect'
+      throw this.#refused({ area, hub: verdict.hub, peer, identity: identityOf(claim) }, verdict.found, verdict.code)
+    }
+    const { hub, device, proof, grounds, expiresAt } = verdict
+    const { leaf, path } = proof
+    if (leaf !== undefined)
+      registry.sightings.note(sightingOf(device, { leaf, path }, { seen: clock.now(), by: 'connect' }))
+    const { moduleId, modelId } = claim
+    return new AuthenticatedDevice(seal, { ...proof, grounds, expiresAt, hub, device, moduleId, modelId })
   }
 
   /** `resource` is the decoded path below the host that the token must cover; absent: the whole hub. */
@@ -213,61 +194,9 @@ export class Door {
   }
 
   #hubOf(host: string, attempt: Attempt): HubDefinition {
-    const hub = this.#parts.hubs.byHost(host)
-    if (hub !== null) return hub
-    const names = this.#parts.hubs.all().flatMap(({ hosts }) => hosts)
-    const message = `No hub of this server is called '${printable(host)}'; its names are ${names.slice(0, 8).join(', ')}.`
-    throw this.#refused(attempt, finding('hub-name-unknown', message), 'hub-not-found')
-  }
-
-  #deviceIdOf(claim: DeviceClaim, attempt: Attempt): DeviceId {
-    try {
-      return parseDeviceId(claim.deviceId)
-    } catch (error) {
-      if (!(error instanceof HubError)) throw error
-      throw this.#refused(attempt, finding('device-id-invalid', `${error.message}.`), error.code)
-    }
-  }
-
-  async #identity(hub: HubDefinition, deviceId: DeviceId, claim: DeviceClaim, attempt: Attempt): Promise<Device> {
-    const device = await this.#parts.registry.devices.get(hub.name, deviceId)
-    if (device !== null && claim.moduleId === null) return device
-    judgeForNobody(claim.token, this.#parts.clock.now())
-    const module = claim.moduleId === null ? '' : ` with a module '${printable(claim.moduleId)}'`
-    throw this.#refused(attempt, finding('device-unknown', `Hub '${hub.name}' has no device '${deviceId}'${module}.`))
-  }
-
-  /** What the proof rests on that can be taken away, and whether it has been. */
-  async #standing(device: Device, { path, leaf }: Proof): Promise<Standing | Finding> {
-    const { hub, deviceId, generationId } = device
-    const { clock, hubs, trust } = this.#parts
-    const row = trust.revocations.facts(hub).rowOfDevice(deviceId, generationId)
-    if (row !== undefined) return revokedDirectly(row, `Device '${deviceId}'`)
-    const standing = await judgeProvenance(
-      device,
-      leaf ?? null,
-      { home: hubs.home.name, now: clock.now() },
-      this.#parts,
-    )
-    if (isFinding(standing)) return standing
-    const anchor = path.length > 1 ? path.at(-1) : undefined
-    const grounds = new Set([
-      ...path.map((id) => certificateGround(hub, id)),
-      ...(anchor === undefined ? [] : [anchorGround(hub, anchor)]),
-      ...standing.grounds,
-      deviceGround(hub, deviceId, generationId),
-    ])
-    return { ...standing, grounds: [...grounds] }
-  }
-
-  #requireEnabled({ deviceId, status, statusReason }: Device, attempt: Attempt): void {
-    if (status === 'enabled') return
-    const reason = statusReason ? `: ${printable(statusReason, 128)}` : ''
-    throw this.#refused(
-      attempt,
-      finding('device-disabled', `Device '${deviceId}' is disabled${reason}.`),
-      'device-disabled',
-    )
+    const hub = findHub(host, this.#parts.hubs)
+    if (isFinding(hub)) throw this.#refused(attempt, hub, 'hub-not-found')
+    return hub
   }
 
   async #principal(token: string | null, attempt: Attempt, request: PolicyRequest): Promise<Principal> {

@@ -13,17 +13,24 @@ export class PathTrust {
   readonly #verifier: PathVerifier
   readonly #ocsp: OcspClient
   readonly #listeners = new Set<PathListener>()
+  readonly #leavesTraces: boolean
 
-  constructor(parts: { verifier: PathVerifier; revocations: Revocations; ocsp: OcspClient }) {
+  constructor(parts: { verifier: PathVerifier; revocations: Revocations; ocsp: OcspClient }, leavesTraces = true) {
     this.#verifier = parts.verifier
     this.revocations = parts.revocations
     this.#ocsp = parts.ocsp
+    this.#leavesTraces = leavesTraces
+  }
+
+  /** Judges the same by the same facts; no path is written down and no listener is told. */
+  withoutTraces(): PathTrust {
+    return new PathTrust({ verifier: this.#verifier, revocations: this.revocations, ocsp: this.#ocsp }, false)
   }
 
   /** By the hub's decisions, CRLs and, where it is switched on for the CA, its OCSP responder. */
   async verify(hub: HubName, request: Request): Promise<VerifiedPath | TrustError> {
     const verdict = await this.#verify(hub, request)
-    if (verdict instanceof VerifiedPath) await this.#noted(hub, verdict)
+    if (verdict instanceof VerifiedPath && this.#leavesTraces) await this.#noted(hub, verdict)
     return verdict
   }
 
