@@ -25,6 +25,11 @@ const GROUPS: readonly CommandGroup[] = [
   { name: 'ca', summary: 'register CAs and prove possession of their keys', load: () => import('./ca/register.ts') },
   { name: 'enroll', summary: 'enrol devices and groups for provisioning', load: () => import('./enroll/register.ts') },
   { name: 'device', summary: 'the identity registry of a hub', load: () => import('./device/register.ts') },
+  {
+    name: 'policy',
+    summary: 'shared access policies of services, and their connection strings',
+    load: () => import('./policy/register.ts'),
+  },
   { name: 'monitor', summary: 'show events as they arrive', load: () => import('./monitor/register.ts') },
   {
     name: 'refusals',

@@ -39,11 +39,16 @@ export function findServer(options: AccessOptions, environment: NodeJS.ProcessEn
   }
 }
 
-/** PEM of the roots to trust besides the ones that Node ships; undefined when there are none. */
+/**
+ * PEM of the roots to trust besides the ones that Node ships; undefined when there are none. A machine may name a bundle of
+ * its company in NODE_EXTRA_CA_CERTS: that must not hide the root that the server on this machine wrote down.
+ */
 export function rootsOf(options: AccessOptions, environment: NodeJS.ProcessEnv): string | undefined {
-  const written = readWrittenAccess(options.data ?? 'data')
-  const file = options.caFile ?? environment['NODE_EXTRA_CA_CERTS'] ?? written['NODE_EXTRA_CA_CERTS']
-  return file ? `${readFileOrExplain(file, 'the CA file')}\n${rootCertificates.join('\n')}` : undefined
+  const name = 'NODE_EXTRA_CA_CERTS'
+  const known = [environment[name], readWrittenAccess(options.data ?? 'data')[name]].filter((file) => file)
+  const files = options.caFile === undefined ? [...new Set(known)] : [options.caFile]
+  if (files.length === 0) return undefined
+  return [...files.map((file) => readFileOrExplain(file ?? '', 'the CA file')), ...rootCertificates].join('\n')
 }
 
 function readWrittenAccess(data: string): Record<string, string> {

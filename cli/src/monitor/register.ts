@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
@@ -26,9 +26,11 @@ export function register(group: Command): void {
   group
     .option('--connection-string <text>', 'an Event Hubs connection string (default: asked of the server)')
     .option('--group <name>', 'consumer group', '$Default')
-    .option('--from <where>', 'latest, earliest, or a time such as 2026-01-31T12:00:00Z or 15m (ago)', readFrom, {
-      kind: 'latest',
-    })
+    .addOption(
+      new Option('--from <where>', 'latest, earliest, or a time such as 2026-01-31T12:00:00Z or 15m (ago)')
+        .argParser(readFrom)
+        .default({ kind: 'latest' }, 'latest'),
+    )
     .option('--device <id>', 'only this device; a trailing * stands for anything')
     .option('--property <key=value>', 'only events with this application property, once for each', collectProperty)
     .option('--count <n>', 'end after so many events', (text) => whole(text))

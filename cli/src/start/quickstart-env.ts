@@ -56,9 +56,21 @@ export function writeQuickstartEnv(facts: QuickstartFacts): string {
   )
 }
 
-/** How the command line reaches this server: no key of the hub, only where the management token lies. */
-export function writeHoldfastEnv(data: string, access: AccessFacts): string {
-  return writeEnv(join(data, 'holdfast.env'), ['How the holdfast command reaches this server.'], accessValues(access))
+/** How operators and devices reach this server: no key of the hub, only where the management token lies. */
+export function writeHoldfastEnv(
+  data: string,
+  access: AccessFacts,
+  { host, idScope }: { readonly host: string; readonly idScope: string },
+): string {
+  return writeEnv(
+    join(data, 'holdfast.env'),
+    ['How the holdfast command reaches this server, and how devices find its provisioning service. It holds no key.'],
+    {
+      ...accessValues(access),
+      IOT_PROVISIONING_DEVICE_ENDPOINT: host,
+      IOT_PROVISIONING_DEVICE_IDSCOPE: idScope,
+    },
+  )
 }
 
 function accessValues(access: AccessFacts): Record<string, string> {

@@ -43,7 +43,8 @@ async function start(flags: StartFlags): Promise<void> {
   const story = flags.quickstart && !isToldAlready(config.data) ? await tellStory(config, steps) : null
   const server = story ?? (await startServer(config))
   try {
-    writeHoldfastEnv(config.data, accessFactsOf(server))
+    const host = config.provisioning.hosts[0] ?? 'localhost'
+    writeHoldfastEnv(config.data, accessFactsOf(server), { host, idScope: server.idScope })
     announce(config, server, flags, performance.now() - started)
     const view = flags.quiet ? null : await showLive(server, steps)
     await Promise.race([stop, server.failed])
