@@ -124,11 +124,11 @@ export class AuthorityUsage {
       .flatMap((id) => this.#parts.known.get(id) ?? [])
       .toSorted((a, b) => b.notAfter - a.notAfter)
       .at(0)
-    const described_ =
+    const facts =
       newest === undefined
         ? { subject: `(certificate ${ids[0] ?? ''})`, sha256: null, notAfter: null }
         : described(newest)
-    return { kind: 'intermediate', name: null, isVerified: false, ...described_, ...counted(ids, paths) }
+    return { kind: 'intermediate', name: null, isVerified: false, ...facts, ...counted(ids, paths) }
   }
 
   /** Certificates of one name and key are one CA (RFC 5280 §6.1.1 (d)). */

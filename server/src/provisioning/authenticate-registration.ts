@@ -108,6 +108,10 @@ class AuthenticatedRegistration {
 /** The type alone: nobody else makes one. */
 export type { AuthenticatedRegistration }
 
+export type RegistrationVerdict =
+  | { readonly kind: 'proven'; readonly who: AuthenticatedRegistration }
+  | { readonly kind: 'rejection'; readonly found: Finding; readonly code: HubErrorCode }
+
 /** The one door of the provisioning service: scope, then the individual enrollment of the id, then the groups. */
 export class RegistrationDoor {
   readonly #scope: string
@@ -140,21 +144,27 @@ export class RegistrationDoor {
 
   /** Rejects with RefusedError: `unauthorized`, or `enrollment-disabled` once the device has proven itself. */
   async authenticate(claim: RegistrationClaim, peer: Peer): Promise<AuthenticatedRegistration> {
-    const candidate = { ...claim, id: this.#registrationId(claim, peer), peer }
-    if (claim.scope.toLowerCase() !== this.#scope.toLowerCase()) {
-      const message = `The id scope '${printable(claim.scope)}' is not '${this.#scope}'.`
-      throw this.refuse(claim.registrationId, peer, finding('scope-unknown', message), 'unauthorized')
-    }
+    const verdict = await this.judge(claim, peer)
+    if (verdict.kind === 'rejection') throw this.refuse(claim.registrationId, peer, verdict.found, verdict.code)
+    return verdict.who
+  }
+
+  /** The verdict alone: no refusal is recorded. */
+  async judge(claim: RegistrationClaim, peer: Peer): Promise<RegistrationVerdict> {
+    const id = readRegistrationId(claim.registrationId)
+    if (typeof id !== 'string') return reject(id, 'argument-invalid')
+    if (claim.scope.toLowerCase() !== this.#scope.toLowerCase()) return reject(this.#wrongScope(claim.scope))
+    const candidate = { ...claim, id, peer }
     // Before the judgement: a change in between makes the proof look older than it is, never newer.
     const trustRevision = await this.#trustRevision()
-    const individual = await this.#registry.enrollments.getIndividual(candidate.id)
+    const individual = await this.#registry.enrollments.getIndividual(id)
     const proof = individual ? await this.#byIndividual(candidate, individual) : await this.#byGroup(candidate)
-    if (isFinding(proof)) throw this.refuse(claim.registrationId, peer, proof, 'unauthorized')
-    if (proof.enrollment.status === 'disabled')
-      throw this.refuse(claim.registrationId, peer, blocked(proof.enrollment), 'enrollment-disabled')
-    const revoked = await this.#revokedDevice(candidate.id)
-    if (revoked !== null) throw this.refuse(claim.registrationId, peer, revoked, 'unauthorized')
-    return new AuthenticatedRegistration(candidate, proof, this.#clock.now(), trustRevision)
+    if (isFinding(proof)) return reject(proof)
+    if (proof.enrollment.status === 'disabled') return reject(blocked(proof.enrollment), 'enrollment-disabled')
+    const revoked = await this.#revokedDevice(id)
+    if (revoked !== null) return reject(revoked)
+    const who = new AuthenticatedRegistration(candidate, proof, this.#clock.now(), trustRevision)
+    return { kind: 'proven', who }
   }
 
   /**
@@ -199,14 +209,12 @@ export class RegistrationDoor {
     return row ? revokedDirectly(row, `Device '${deviceId}' of hub '${hub}'`) : null
   }
 
-  #registrationId({ registrationId }: RegistrationClaim, peer: Peer): RegistrationId {
-    try {
-      return parseRegistrationId(registrationId)
-    } catch (error) {
-      if (!(error instanceof HubError)) throw error
-      const remedy = 'Use 1 to 128 letters, digits, - . _ : and end in a letter, a digit or -.'
-      throw this.refuse(registrationId, peer, finding('device-id-invalid', `${error.message}.`, { remedy }), error.code)
-    }
+  #wrongScope(scope: string): Finding {
+    const evidence = { claimed: printable(scope), scope: this.#scope }
+    return finding('scope-unknown', `The id scope '${printable(scope)}' is not '${this.#scope}'.`, {
+      remedy: `Give the device the id scope of this service, '${this.#scope}'.`,
+      evidence,
+    })
   }
 
   async #byIndividual(candidate: Candidate, enrollment: IndividualEnrollment): Promise<Proof | Finding> {
@@ -300,6 +308,20 @@ export class RegistrationDoor {
       profile: this.#hubs.home.profile ?? 'compatible',
       purpose: 'clientAuth',
     })
+  }
+}
+
+function reject(found: Finding, code: HubErrorCode = 'unauthorized'): RegistrationVerdict {
+  return { kind: 'rejection', found, code }
+}
+
+function readRegistrationId(text: string): RegistrationId | Finding {
+  try {
+    return parseRegistrationId(text)
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error
+    const remedy = 'Use 1 to 128 letters, digits, - . _ : and end in a letter, a digit or -.'
+    return finding('device-id-invalid', `${error.message}.`, { remedy })
   }
 }
 

@@ -1,8 +1,10 @@
+import { certificateId } from '@holdfast/pki'
 import { HubError } from '../errors.ts'
 import { finding } from '../hub/finding.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Refusals, RefusedError } from '../hub/refusals.ts'
 import type { PathTrust } from '../hub/path-trust.ts'
+import { sightingOf } from '../hub/sightings.ts'
 import type { TrustAnchors } from '../hub/trust-anchors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -153,7 +155,7 @@ export class Registrar {
       const request = webhookRequest(who, { assigned, proof: proofOf(who), payload, eligible })
       const choice = await this.#parts.webhook.choose(url, request, eligible, this.#resolve)
       const settlement = await this.#assignments.settle(who, choice, { operationId, force: true })
-      this.#count(settlement)
+      this.#account(who, settlement)
       if (settlement.kind === 'refused') await this.#fail(who, operationId, this.#refusal(who, settlement))
     } catch (error) {
       await this.#fail(who, operationId, error).catch((second: unknown) => {
@@ -174,7 +176,7 @@ export class Registrar {
   }
 
   async #conclude(who: AuthenticatedRegistration, settlement: Settlement): Promise<RegistrationResult> {
-    this.#count(settlement)
+    this.#account(who, settlement)
     if (settlement.kind === 'assigned') return final(settlement.registration)
     const refusal = this.#refusal(who, settlement)
     // Another's device: its registration is not for this one to overwrite.
@@ -193,9 +195,19 @@ export class Registrar {
     return this.#door.refuse(who.presentedId, who.peer, fault, 'device-already-exists')
   }
 
-  #count(settlement: Settlement): void {
+  #account(who: AuthenticatedRegistration, settlement: Settlement): void {
     const outcome = settlement.kind === 'assigned' ? settlement.by : settlement.verdict.reason
     this.#parts.metrics.registrations.inc({ outcome })
+    if (settlement.kind === 'assigned') this.#sight(who, settlement.registration)
+  }
+
+  /** From now on the device rests on the path that it registered by. */
+  #sight({ evidence }: AuthenticatedRegistration, { assignedHub: hub, deviceId }: Registration): void {
+    if (evidence.kind !== 'x509' || hub === null || deviceId === null) return
+    const { leaf, path } = evidence
+    const proven = { leaf, path: (path?.certificates ?? [leaf]).map(certificateId) }
+    const occasion = { seen: this.#parts.clock.now(), by: 'registration' } as const
+    this.#parts.registry.sightings.note(sightingOf({ hub, deviceId, provenance: null }, proven, occasion))
   }
 
   #eligible({ enrollment }: AuthenticatedRegistration): readonly LinkedHub[] {
