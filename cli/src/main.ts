@@ -30,6 +30,11 @@ const GROUPS: readonly CommandGroup[] = [
     summary: 'shared access policies of services, and their connection strings',
     load: () => import('./policy/register.ts'),
   },
+  {
+    name: 'revoke',
+    summary: 'cut off a device, a certificate or a CA, at once',
+    load: () => import('./revoke/register.ts'),
+  },
   { name: 'monitor', summary: 'show events as they arrive', load: () => import('./monitor/register.ts') },
   {
     name: 'refusals',

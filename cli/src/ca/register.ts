@@ -16,6 +16,7 @@ import {
   verifyAuthority,
 } from '../resource-manager.ts'
 import type { AuthorityResource } from '../resource-manager.ts'
+import { addCrl, addRevocation } from './crl.ts'
 import { provePossession } from '../start/quickstart-ca.ts'
 
 interface ProveOptions extends RemoteOptions {
@@ -32,6 +33,8 @@ export function register(group: Command): void {
   addList(group)
   addShow(group)
   addDelete(group)
+  addCrl(group)
+  addRevocation(group)
 }
 
 function addRegister(group: Command): void {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { addCrl } from './crl.ts'
 import { addDevice } from './device.ts'
 import { addImport } from './import.ts'
 import { addInspect } from './inspect.ts'
@@ -6,6 +7,7 @@ import { addIntermediate } from './intermediate.ts'
 import { addRoot } from './root.ts'
 import { addSignCsr } from './sign-csr.ts'
 import { addVerificationCert } from './verification-cert.ts'
+import { addRevoke } from './revoke.ts'
 import { addVerify } from './verify.ts'
 
 /** The commands of `holdfast pki`, in the order in which one needs them. */
@@ -18,4 +20,6 @@ export function register(pki: Command): void {
   addSignCsr(pki)
   addInspect(pki)
   addVerify(pki)
+  addRevoke(pki)
+  addCrl(pki)
 }
