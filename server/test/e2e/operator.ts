@@ -18,7 +18,7 @@ export interface Key {
 }
 
 const RESOURCES = '/subscriptions/any/resourceGroups/any/providers/Microsoft.Devices'
-const REFUSAL_WAIT_SECONDS = 10
+const REFUSAL_WAIT_SECONDS = 5
 
 /** Steers a running server from outside, by its HTTP APIs and nothing else. */
 export class Operator {
@@ -132,9 +132,15 @@ export class Operator {
     return `Endpoint=${endpoint};SharedAccessKeyName=${keyName};SharedAccessKey=${primaryKey};EntityPath=${hub}`
   }
 
+  /** Where the list of refusals stands now. */
+  async refusalsUntilNow(): Promise<number> {
+    return (await this.call<{ next: number }>('GET', '/holdfast/v1/refusals?limit=1')).next
+  }
+
   /** The newest refusal that fits, as soon as it is stored: they are written in batches. */
-  async refusal(filter: { identity?: string; rule?: string; hub?: string }): Promise<Refusal> {
-    const query = new URLSearchParams({ ...filter, limit: '1', wait: String(REFUSAL_WAIT_SECONDS) })
+  async refusal(filter: { identity?: string; rule?: string; hub?: string }, after = 0): Promise<Refusal> {
+    const paging = { after: String(after), limit: '1', wait: String(REFUSAL_WAIT_SECONDS) }
+    const query = new URLSearchParams({ ...filter, ...paging })
     const { value } = await this.call<{ value: Refusal[] }>('GET', `/holdfast/v1/refusals?${query.toString()}`)
     const [newest] = value
     if (!newest) throw new Error(`nothing was refused with ${query.toString()}`)
