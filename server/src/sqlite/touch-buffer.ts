@@ -9,13 +9,16 @@ const MAX_WAITING = 100_000
 /** Devices of one write, so that no commit takes long. */
 const MAX_BATCH = 2_000
 
+/** As many as are kept. */
+const MAX_CERTIFICATES = 8
+
 interface Touch {
   readonly hub: HubName
   readonly deviceId: DeviceId
   lastActivityTime: number
   connectionStateUpdatedTime: number | null
-  /** The last that was shown. */
-  certificate: Uint8Array | null
+  /** Distinct ones that were shown, at most MAX_CERTIFICATES. */
+  readonly certificates: Uint8Array[]
 }
 
 /** Collects connection bookkeeping by device and writes it in batches; a failure is told to `onError` and forgotten. */
@@ -44,12 +47,13 @@ export class TouchBuffer {
     if (waiting !== undefined) {
       waiting.lastActivityTime = Math.max(waiting.lastActivityTime, times.lastActivityTime)
       waiting.connectionStateUpdatedTime = times.connectionStateUpdatedTime ?? waiting.connectionStateUpdatedTime
-      waiting.certificate = certificate ?? waiting.certificate
+      if (certificate !== null) addCertificate(waiting.certificates, certificate)
       return
     }
     if (this.#closed || this.#waiting.size >= MAX_WAITING) return
     const { lastActivityTime, connectionStateUpdatedTime = null } = times
-    this.#waiting.set(key, { hub, deviceId, lastActivityTime, connectionStateUpdatedTime, certificate })
+    const certificates = certificate === null ? [] : [certificate]
+    this.#waiting.set(key, { hub, deviceId, lastActivityTime, connectionStateUpdatedTime, certificates })
     this.#timer ??= setTimeout(() => {
       this.#timer = null
       void this.flush()
@@ -69,7 +73,7 @@ export class TouchBuffer {
   }
 
   async #writeAll(): Promise<void> {
-    const touches = [...this.#waiting.values()].map(rowOf)
+    const touches = [...this.#waiting.values()].flatMap(rowsOf)
     this.#waiting = new Map()
     for (let start = 0; start < touches.length; start += MAX_BATCH) {
       try {
@@ -82,12 +86,18 @@ export class TouchBuffer {
   }
 }
 
-function rowOf(touch: Touch): Row {
-  return {
+function addCertificate(certificates: Uint8Array[], certificate: Uint8Array): void {
+  if (certificates.length >= MAX_CERTIFICATES) return
+  if (certificates.every((other) => Buffer.compare(other, certificate) !== 0)) certificates.push(certificate)
+}
+
+function rowsOf(touch: Touch): Row[] {
+  const row = {
     hub: touch.hub,
     device_id: touch.deviceId,
     last_activity_time: touch.lastActivityTime,
     connection_state_updated_time: touch.connectionStateUpdatedTime,
-    certificate: touch.certificate,
   }
+  const certificates = touch.certificates.length > 0 ? touch.certificates : [null]
+  return certificates.map((certificate) => ({ ...row, certificate }))
 }

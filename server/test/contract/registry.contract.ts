@@ -156,6 +156,38 @@ export function registryContract(
       })
     })
 
+    describe('certificates that devices were seen with', () => {
+      const id = parseDeviceId('seen')
+      const seen = async () =>
+        (await registry.devices.certificatesSeen(HUB, id)).map(({ certificate, lastSeen }) => [
+          certificate[0],
+          lastSeen - NOW,
+        ])
+
+      test('are the last eight, newest first, and go with the device', async () => {
+        await registry.devices.create(device('seen'))
+        for (let at = 1; at <= 10; at++) {
+          registry.devices.touch(HUB, id, { lastActivityTime: NOW + at }, Uint8Array.of(at))
+          if (at % 3 === 0) registry = await under.reopen()
+        }
+        registry = await under.reopen()
+        assert.deepEqual((await seen()).map(([first]) => first).toSorted((a, b) => (a ?? 0) - (b ?? 0)).length, 8)
+        registry.devices.touch(HUB, id, { lastActivityTime: NOW + 20 }, Uint8Array.of(9))
+        registry.devices.touch(HUB, id, { lastActivityTime: NOW + 21 })
+        registry = await under.reopen()
+        const [newest] = await seen()
+        assert.equal(newest?.[0], 9)
+        await registry.devices.delete(HUB, id, ANY)
+        assert.deepEqual(await seen(), [])
+      })
+
+      test('are none of a device that is not there', async () => {
+        registry.devices.touch(HUB, id, { lastActivityTime: NOW }, Uint8Array.of(1))
+        registry = await under.reopen()
+        assert.deepEqual(await seen(), [])
+      })
+    })
+
     describe('certificate authorities', () => {
       test('an authority comes back with its bytes', async () => {
         const given = authority('root', { state: { kind: 'code-issued', code: 'C0DE', expires: NOW } })

@@ -10,6 +10,7 @@ import { Door } from '../../src/hub/authenticate.ts'
 import { Devices } from '../../src/hub/devices.ts'
 import { Hubs } from '../../src/hub/hubs.ts'
 import { Refusals } from '../../src/hub/refusals.ts'
+import type { Revocations } from '../../src/hub/revocations.ts'
 import { SessionWatch } from '../../src/hub/session-watch.ts'
 import { Sessions } from '../../src/hub/sessions.ts'
 import { Telemetry } from '../../src/hub/telemetry.ts'
@@ -19,6 +20,7 @@ import { createLog } from '../../src/log.ts'
 import { Metrics } from '../../src/metrics.ts'
 import type { Refusal } from '../../src/model/refusal.ts'
 import { parseHubName } from '../../src/model/ids.ts'
+import type { HubName } from '../../src/model/ids.ts'
 import type { HubEvent, StoredEvent } from '../../src/model/message.ts'
 import { MqttHead } from '../../src/mqtt/head.ts'
 import type { MqttParts } from '../../src/mqtt/parts.ts'
@@ -44,7 +46,9 @@ export interface Fixture {
   readonly listeners: Listeners
   readonly head: MqttHead
   readonly devices: Devices
+  readonly hub: HubName
   readonly sessions: Sessions
+  readonly revocations: Revocations
   readonly enrollments: Enrollments
   readonly serverRoot: TestAuthority
   /** Verified at the hub; signs the intermediate under which `device` makes certificates. */
@@ -118,7 +122,8 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
   const listeners = new Listeners({
     host: '127.0.0.1',
     ports: { mqtts: 0, https: 0, amqps: null, amqp: null },
-    material: { certificates: server.cert, key: server.key },
+    material: [{ certificates: server.cert, key: server.key }],
+    random: { bytes: randomBytes },
     limits: { connections: 10_000, unauthenticated: 2_000, unauthenticatedPerAddress: 2_000, handshakeSeconds: 60 },
     heads: { mqtt: head, amqp: { accept: (stream) => stream.destroy(), close: async () => {} } },
     metrics,
@@ -132,7 +137,9 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
     listeners,
     head,
     devices,
+    hub: HUB,
     sessions,
+    revocations,
     enrollments,
     serverRoot,
     deviceRoot,
