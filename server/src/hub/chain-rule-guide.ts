@@ -24,7 +24,8 @@ export const CHAIN_RULE_GUIDE = {
     remedy: 'Register that CA and prove possession; a self-signed device is enrolled by its certificate instead.',
   },
   'algorithm-mismatch': {
-    meaning: 'A certificate names one signature algorithm in its signed part and another one outside (RFC 5280 §4.1.1.2).',
+    meaning:
+      'A certificate names one signature algorithm in its signed part and another one outside (RFC 5280 §4.1.1.2).',
     remedy: 'Issue it again; the file may have been tampered with.',
   },
   'signature-invalid': {

@@ -1,0 +1,35 @@
+// A device as the Azure IoT SDK for Node makes it: provisions itself by its certificate, connects, sends a few messages.
+//   node device.mjs CERTIFICATE-CHAIN PRIVATE-KEY REGISTRATION-ID
+// The environment says where: IOT_PROVISIONING_DEVICE_ENDPOINT, IOT_PROVISIONING_DEVICE_IDSCOPE, NODE_EXTRA_CA_CERTS.
+import { readFileSync } from 'node:fs'
+import device from 'azure-iot-device'
+import { Mqtt } from 'azure-iot-device-mqtt'
+import provisioning from 'azure-iot-provisioning-device'
+import { Mqtt as ProvisioningTransport } from 'azure-iot-provisioning-device-mqtt'
+import { X509Security } from 'azure-iot-security-x509'
+
+const [chainFile, keyFile, registrationId] = process.argv.slice(2)
+const { IOT_PROVISIONING_DEVICE_ENDPOINT: host, IOT_PROVISIONING_DEVICE_IDSCOPE: idScope } = process.env
+const identity = { cert: readFileSync(chainFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
+
+const registration = await provisioning.ProvisioningDeviceClient.create(
+  host,
+  idScope,
+  new ProvisioningTransport(),
+  new X509Security(registrationId, identity),
+).register()
+console.log(`assigned to hub ${registration.assignedHub} as ${registration.deviceId}`)
+
+const connection = `HostName=${registration.assignedHub};DeviceId=${registration.deviceId};x509=true`
+const client = device.Client.fromConnectionString(connection, Mqtt)
+await client.setOptions(identity)
+await client.open()
+for (const temperature of [21.5, 22, 22.5]) {
+  const message = new device.Message(JSON.stringify({ temperature }))
+  message.contentType = 'application/json'
+  message.contentEncoding = 'utf-8'
+  message.properties.add('alarm', String(temperature > 22))
+  await client.sendEvent(message)
+  console.log(`acknowledged: ${message.getData()}`)
+}
+await client.close()
