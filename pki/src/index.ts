@@ -54,3 +54,5 @@ export { MAX_OCSP_RESPONSE_BYTES, ocspRequest, ocspUrls, readOcspResponse } from
 export type { OcspAnswer, OcspError, OcspStatus } from './ocsp.ts'
 export { checkRevocation } from './revocation.ts'
 export type { Revocation, RevocationFacts, RevocationPolicy, RevocationRequest } from './revocation.ts'
+export { chainRemarks } from './chain-remarks.ts'
+export type { ChainRemark } from './chain-remarks.ts'

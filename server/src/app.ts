@@ -10,11 +10,13 @@ import { serveHttp } from './http/api.ts'
 import { hasManagementToken, issueManagementToken } from './http/management/access.ts'
 import { ensurePolicies } from './hub/access-policies.ts'
 import { Door } from './hub/authenticate.ts'
+import { AuthorityUsage } from './hub/authority-usage.ts'
 import { CertificateAuthorities } from './hub/certificate-authorities.ts'
 import { Consumers } from './hub/consumers.ts'
 import { CrlFetcher } from './hub/crl-fetcher.ts'
 import { Crls } from './hub/crls.ts'
 import { Devices } from './hub/devices.ts'
+import { ExpiryWatch } from './hub/expiry-watch.ts'
 import { Hubs } from './hub/hubs.ts'
 import { OcspClient } from './hub/ocsp-client.ts'
 import { PathTrust } from './hub/path-trust.ts'
@@ -161,21 +163,8 @@ async function assemble(
     latency,
   }))
   const enrollments = new Enrollments({ registry, bus, clock, random })
-  const registrar = new Registrar({
-    scope: idScope,
-    hubs,
-    linkedHubs,
-    registry,
-    anchors,
-    trust,
-    refusals,
-    webhook: new AllocationWebhook(),
-    bus,
-    clock,
-    random,
-    log,
-    metrics,
-  })
+  const rehearsing = { scope: idScope, hubs, linkedHubs, registry, anchors, trust, refusals, bus, clock, random }
+  const registrar = new Registrar({ ...rehearsing, webhook: new AllocationWebhook(), log, metrics })
   onClose(() => registrar.close())
 
   const identity = await ServerIdentity.open({
@@ -187,6 +176,10 @@ async function assemble(
     log,
   })
   onClose(() => identity.close())
+  const usage = new AuthorityUsage({ registry, hubs, known: revocations.known })
+  const server = (): readonly string[] => identity.material.map(({ certificates }) => certificates)
+  const expiry = new ExpiryWatch({ registry, hubs, usage, server, clock, metrics, log })
+  onClose(() => expiry.close())
   let ports: ListenerPorts = { mqtts: null, https: null, amqps: null, amqp: null }
   const mqtt = new MqttHead(
     { door, devices, hubs, telemetry, sessions, refusals, registrar, clock, random, log },
@@ -217,6 +210,7 @@ async function assemble(
     limits: config.limits,
     heads: { mqtt, amqp },
     metrics,
+    random,
     onRefusal: (note) => refusals.record(note),
   })
   identity.onChange((material) => listeners.present(material))
@@ -232,6 +226,9 @@ async function assemble(
     authorities,
     revoking: { registry, revocations, sessions },
     crls,
+    usage,
+    expiry,
+    rehearsing,
     refusals,
     enrollments,
     registrar,
@@ -255,6 +252,7 @@ async function assemble(
     await Promise.all([http.close(), mqtt.close(GRACE_MS), amqp.close(GRACE_MS), listeners.close(GRACE_MS)])
   })
   log.info({ ports }, 'listening')
+  void expiry.look()
   return {
     ports: { mqtt: ports.mqtts ?? 0, https: ports.https ?? 0, amqp: ports.amqps ?? 0, plainAmqp: ports.amqp },
     hub: homeHub(config),

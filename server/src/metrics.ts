@@ -50,6 +50,19 @@ export class Metrics {
     registers: [this.registry],
   })
 
+  readonly expirySeconds = new Gauge({
+    name: 'holdfast_expiry_seconds',
+    help: 'Time until the first certificate of each kind ends; negative when it has',
+    labelNames: ['kind'],
+    registers: [this.registry],
+  })
+  readonly expiring = new Gauge({
+    name: 'holdfast_expiring_certificates',
+    help: 'Certificates that end within the time (0d: that have ended)',
+    labelNames: ['kind', 'within'],
+    registers: [this.registry],
+  })
+
   constructor() {
     collectDefaultMetrics({ register: this.registry })
   }

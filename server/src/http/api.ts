@@ -7,11 +7,13 @@ import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
 import { HubError } from '../errors.ts'
 import type { Door } from '../hub/authenticate.ts'
+import type { AuthorityUsage } from '../hub/authority-usage.ts'
 import type { CertificateAuthorities } from '../hub/certificate-authorities.ts'
 import type { Crls } from '../hub/crls.ts'
 import type { RevokeParts } from '../hub/revoke.ts'
 import type { Consumers } from '../hub/consumers.ts'
 import type { Devices } from '../hub/devices.ts'
+import type { ExpiryWatch } from '../hub/expiry-watch.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Refusals } from '../hub/refusals.ts'
 import type { Sessions } from '../hub/sessions.ts'
@@ -23,6 +25,7 @@ import type { Clock, Randomness } from '../ports/clock.ts'
 import type { PolicyStore, SettingStore } from '../ports/registry.ts'
 import type { Enrollments } from '../provisioning/enrollments.ts'
 import type { Registrar } from '../provisioning/register.ts'
+import type { RehearsalParts } from '../provisioning/rehearsal.ts'
 import { deviceApi } from './device/device-api.ts'
 import { parseJsonBody } from './json-body.ts'
 import { ManagementAccess } from './management/access.ts'
@@ -49,6 +52,9 @@ export interface HttpParts {
   readonly authorities: CertificateAuthorities
   readonly revoking: RevokeParts
   readonly crls: Crls
+  readonly usage: AuthorityUsage
+  readonly expiry: ExpiryWatch
+  readonly rehearsing: RehearsalParts
   readonly refusals: Refusals
   readonly enrollments: Enrollments
   readonly registrar: Registrar

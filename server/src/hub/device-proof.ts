@@ -1,4 +1,4 @@
-import { certificateId, VerifiedPath } from '@holdfast/pki'
+import { certificateId } from '@holdfast/pki'
 import type { Device, DeviceAuthentication } from '../model/device.ts'
 import type { DeviceId } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
@@ -12,6 +12,7 @@ import { CERTIFICATE_AUTH_METHOD, DEVICE_KEY_AUTH_METHOD, POLICY_KEY_AUTH_METHOD
 import type { Finding } from './finding.ts'
 import { finding, isFinding } from './finding.ts'
 import type { HubDefinition, Hubs } from './hubs.ts'
+import { findPath } from './path-finding.ts'
 import type { PathTrust } from './path-trust.ts'
 import { judgePolicyToken } from './policy-token.ts'
 import type { SasResource, SasToken } from './sas-token.ts'
@@ -64,26 +65,18 @@ function proveByThumbprint(
 
 async function proveByPath(
   deviceId: DeviceId,
-  { leaf, intermediates }: ParsedChain,
-  { name, profile = 'compatible' }: HubDefinition,
-  { anchors, clock, trust }: ProofParts,
+  chain: ParsedChain,
+  hub: HubDefinition,
+  parts: ProofParts,
 ): Promise<Proof | Finding> {
-  const trusted = await anchors.forHub(name)
-  const now = clock.now()
-  const request = { leaf, intermediates, anchors: trusted, now, profile, purpose: 'clientAuth' } as const
-  const verdict = await trust.verify(name, request)
-  if (!(verdict instanceof VerifiedPath)) {
-    const known = NO_ANCHOR.has(verdict.rule) ? await anchors.explain(name, { leaf, intermediates }) : null
-    return known ?? pathFinding(verdict)
-  }
-  const path = verdict.certificates.map(certificateId)
-  const misnamed = judgeCommonName(verdict.leaf, deviceId)
+  const verdict = await findPath(chain, hub, parts)
+  if (isFinding(verdict)) return verdict
+  const { leaf, certificates, notAfter } = verdict
+  const path = certificates.map(certificateId)
+  const misnamed = judgeCommonName(leaf, deviceId)
   if (misnamed !== null) return misnamed
-  return { kind: 'proof', authMethod: CERTIFICATE_AUTH_METHOD, path, leaf, expiresAt: verdict.notAfter }
+  return { kind: 'proof', authMethod: CERTIFICATE_AUTH_METHOD, path, leaf, expiresAt: notAfter }
 }
-
-/** Path rules by which the chain reached no anchor at all: then the registers may know why. */
-const NO_ANCHOR: ReadonlySet<string> = new Set(['issuer-not-found', 'untrusted-root', 'anchor-key-mismatch'])
 
 async function proveByToken(
   deviceId: DeviceId,

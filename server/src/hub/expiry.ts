@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { parseCertificate } from '@holdfast/pki'
+import { parseCertificate, parseCertificates } from '@holdfast/pki'
 import type { Enrollment } from '../model/enrollment.ts'
 import { printable } from '../model/ids.ts'
 import type { EnrollmentGroupId, HubName, RegistrationId } from '../model/ids.ts'
@@ -43,8 +43,8 @@ export interface ExpiryParts {
   readonly registry: Pick<Registry, 'authorities' | 'enrollments' | 'sightings'>
   readonly hubs: Hubs
   readonly usage: AuthorityUsage
-  /** PEM or DER of what this server presents to its clients. */
-  readonly server: () => { readonly name: string; readonly certificate: Uint8Array }
+  /** PEM of the certificates that this server presents to its clients: the leaf of each, and what follows it. */
+  readonly server: () => readonly string[]
   readonly clock: Clock
 }
 
@@ -52,7 +52,7 @@ export interface ExpiryParts {
 export async function listExpiries(parts: ExpiryParts, within: number): Promise<Expiries> {
   const now = parts.clock.now()
   const before = now + within
-  const items: Expiry[] = [serverExpiry(parts)]
+  const items: Expiry[] = serverExpiries(parts)
   let unlistedDevices = 0
   for (const { name } of parts.hubs.all()) {
     items.push(...(await authorityExpiries(name, now, parts)))
@@ -66,10 +66,14 @@ export async function listExpiries(parts: ExpiryParts, within: number): Promise<
   return { items: due, unlistedDevices: Math.max(0, unlistedDevices) }
 }
 
-function serverExpiry({ server }: ExpiryParts): Expiry {
-  const { name, certificate } = server()
-  const { subject, notAfter } = parseCertificate(certificate)
-  return { kind: 'server', hub: null, name, subject: subject.toString(), notAfter }
+/** Of each certificate that is presented, with the CAs below its root: the earliest ends the service. */
+function serverExpiries({ server }: ExpiryParts): Expiry[] {
+  return server().flatMap((pem) =>
+    parseCertificates(pem).map((certificate) => {
+      const subject = certificate.subject.toString()
+      return { kind: 'server', hub: null, name: subject, subject, notAfter: certificate.notAfter } as const
+    }),
+  )
 }
 
 /** Of a registered CA its own end; of an intermediate that some device still came with. */

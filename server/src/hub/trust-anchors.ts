@@ -1,5 +1,6 @@
 import { AnchorSet, certificateId, parseCertificate, PathVerifier, VerifiedPath } from '@holdfast/pki'
 import type { Certificate } from '@holdfast/pki'
+import { printable } from '../model/ids.ts'
 import type { HubName } from '../model/ids.ts'
 import type { Bus } from '../ports/bus.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -7,11 +8,13 @@ import type { Registry } from '../ports/registry.ts'
 import type { Finding } from './finding.ts'
 import { finding } from './finding.ts'
 import type { Hubs } from './hubs.ts'
+import type { KnownAuthorities } from './known-authorities.ts'
 
 /** A lost hint is made up for after this time. */
 const REVISION_CHECK_MS = 5_000
 /** Explaining a refusal must not cost a flooded server more than judging the chain did. */
 const EXPLAIN_BUDGET = { signatures: 4, steps: 200 }
+const MAX_CONTINUATIONS = 6
 
 interface Register {
   readonly revision: number
@@ -61,9 +64,10 @@ export class TrustAnchors {
 
   /**
    * Why the path found no anchor, when the registers know more than the chain says: its CA is registered here and
-   * unproven, or proven at another hub only. Null when they know nothing of it.
+   * unproven, or proven at another hub only, or an intermediate is missing that other devices have sent. Null when they
+   * know nothing of it.
    */
-  async explain(hub: HubName, chain: Chain): Promise<Finding | null> {
+  async explain(hub: HubName, chain: Chain, known: Pick<KnownAuthorities, 'bySubject'>): Promise<Finding | null> {
     const here = await this.#register(hub)
     const unproven = this.#anchorOf(chain, here.unproven)
     if (unproven !== null) return unverified(here.names.get(unproven.sha256) ?? unproven.sha256, unproven)
@@ -72,7 +76,7 @@ export class TrustAnchors {
       const anchor = this.#anchorOf(chain, await this.forHub(name))
       if (anchor !== null) return ofAnotherHub(hub, name, anchor)
     }
-    return null
+    return this.#missing(chain, here, known)
   }
 
   close(): void {
@@ -80,12 +84,24 @@ export class TrustAnchors {
     this.#registers.clear()
   }
 
-  #anchorOf({ leaf, intermediates }: Chain, anchors: AnchorSet): Certificate | null {
+  #missing(chain: Chain, { verified, names }: Register, known: Pick<KnownAuthorities, 'bySubject'>): Finding | null {
+    const added = continuations(chain, known)
+    if (added.length === 0) return null
+    const path = this.#pathOf({ ...chain, intermediates: [...chain.intermediates, ...added] }, verified)
+    const missing = path?.certificates.slice(1, -1).filter((certificate) => added.includes(certificate)) ?? []
+    return path === null || missing.length === 0 ? null : notSent(path, missing, names)
+  }
+
+  #anchorOf(chain: Chain, anchors: AnchorSet): Certificate | null {
+    return this.#pathOf(chain, anchors)?.anchor ?? null
+  }
+
+  #pathOf({ leaf, intermediates }: Chain, anchors: AnchorSet): VerifiedPath | null {
     if (anchors.size === 0) return null
     const now = this.#clock.now()
     const rules = { now, profile: 'compatible', purpose: 'any', budget: EXPLAIN_BUDGET } as const
     const path = this.#verifier.verify({ leaf, intermediates, anchors, ...rules })
-    return path instanceof VerifiedPath ? path.anchor : null
+    return path instanceof VerifiedPath ? path : null
   }
 
   async #register(hub: HubName): Promise<Register> {
@@ -128,6 +144,40 @@ export class TrustAnchors {
     }
     return { revision, verified, ids, unproven, names, checkedAt }
   }
+}
+
+/** Intermediates that other devices have sent and that would go on where this chain ends; at most MAX_CONTINUATIONS. */
+function continuations({ leaf, intermediates }: Chain, known: Pick<KnownAuthorities, 'bySubject'>): Certificate[] {
+  const sent = new Set([leaf, ...intermediates].map(({ sha256 }) => sha256))
+  const found: Certificate[] = []
+  const open = [leaf, ...intermediates]
+  for (let last = open.pop(); last !== undefined; last = open.pop()) {
+    for (const issuer of known.bySubject(last.issuer)) {
+      if (found.length === MAX_CONTINUATIONS) return found
+      if (sent.has(issuer.sha256) || issuer.selfIssued || found.includes(issuer)) continue
+      found.push(issuer)
+      open.push(issuer)
+    }
+  }
+  return found
+}
+
+function notSent(path: VerifiedPath, missing: readonly Certificate[], names: ReadonlyMap<string, string>): Finding {
+  const list = missing.map(({ subject }) => `"${clipped(subject.toString())}"`).join(' and ')
+  const noun = missing.length === 1 ? 'intermediate' : 'intermediates'
+  const anchor = names.get(path.anchor.sha256) ?? clipped(path.anchor.subject.toString())
+  return finding(
+    'chain:issuer-not-found',
+    `The ${noun} ${list} between "${clipped(path.leaf.subject.toString())}" and the registered CA '${anchor}' ${missing.length === 1 ? 'was' : 'were'} not sent.`,
+    {
+      remedy: `Append ${list} to the device's chain file, after the certificates that are in it.`,
+      evidence: { missing: missing.map(({ sha256 }) => sha256).join(' '), registered: anchor },
+    },
+  )
+}
+
+function clipped(text: string): string {
+  return printable(text, 128)
 }
 
 function unverified(name: string, anchor: Certificate): Finding {

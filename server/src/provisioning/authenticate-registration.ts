@@ -1,10 +1,11 @@
 import { VerifiedPath } from '@holdfast/pki'
-import type { AnchorSet, Certificate, TrustError, TrustRule } from '@holdfast/pki'
+import type { AnchorSet, Certificate, TrustError } from '@holdfast/pki'
 import { parseChain, pathFinding } from '../hub/certificate-judgement.ts'
 import type { ParsedChain } from '../hub/certificate-judgement.ts'
 import type { Finding } from '../hub/finding.ts'
 import { finding, isFinding } from '../hub/finding.ts'
 import type { Hubs } from '../hub/hubs.ts'
+import { findPath } from '../hub/path-finding.ts'
 import type { PathTrust } from '../hub/path-trust.ts'
 import { ofPeer } from '../hub/refusals.ts'
 import type { RefusedError, Refusals } from '../hub/refusals.ts'
@@ -34,9 +35,6 @@ import {
 
 /** For so long a proof stands without a look at the groups and CAs around it. */
 const FRESH_MS = 5_000
-
-/** Path rules by which the chain reached no anchor at all: then the registers of CAs may know why. */
-const NO_ANCHOR: ReadonlySet<TrustRule> = new Set(['issuer-not-found', 'untrusted-root', 'anchor-key-mismatch'])
 
 /** What a device says of itself, over whichever protocol. */
 export interface RegistrationClaim {
@@ -287,12 +285,8 @@ export class RegistrationDoor {
   }
 
   /** To a CA of the home hub that somebody has proven to hold. */
-  async #path(chain: ParsedChain): Promise<VerifiedPath | Finding> {
-    const hub = this.#hubs.home.name
-    const path = await this.#verify(chain, await this.#anchors.forHub(hub), null)
-    if (path instanceof VerifiedPath) return path
-    const known = NO_ANCHOR.has(path.rule) ? await this.#anchors.explain(hub, chain) : null
-    return known ?? pathFinding(path)
+  #path(chain: ParsedChain): Promise<VerifiedPath | Finding> {
+    return findPath(chain, this.#hubs.home, { anchors: this.#anchors, trust: this.#trust, clock: this.#clock })
   }
 
   #verify(

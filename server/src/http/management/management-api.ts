@@ -4,8 +4,12 @@ import { authorityProofRoutes, authorityRoutes } from './authorities.ts'
 import type { AuthorityParts } from './authorities.ts'
 import { managedDeviceChangeRoutes, managedDeviceRoutes } from './devices.ts'
 import type { ManagedDeviceParts } from './devices.ts'
+import { doctorRoutes } from './doctor.ts'
+import type { DoctorRoutesParts } from './doctor.ts'
 import { managedEnrollmentRoutes, managedGroupRoutes } from './enrollments.ts'
 import type { ManagedEnrollmentParts } from './enrollments.ts'
+import { expiryRoutes } from './expiry.ts'
+import type { ExpiryRoutesParts } from './expiry.ts'
 import { healthRoutes } from './health.ts'
 import type { HealthParts } from './health.ts'
 import { managementFailure } from './management-failure.ts'
@@ -17,15 +21,20 @@ import { crlRoutes, publishedCrlRoutes, revocationRoutes } from './revocations.t
 import type { RevocationRoutesParts } from './revocations.ts'
 import { statusRoutes } from './status.ts'
 import type { StatusParts } from './status.ts'
+import { usageRoutes } from './usage.ts'
+import type { UsageParts } from './usage.ts'
 
 export type ManagementParts = AuthorityParts &
+  DoctorRoutesParts &
+  ExpiryRoutesParts &
   ManagedDeviceParts &
   ManagedEnrollmentParts &
   HealthParts &
   PolicyParts &
   RefusalParts &
   RevocationRoutesParts &
-  StatusParts
+  StatusParts &
+  UsageParts
 
 /** Holdfast's own API for the operator and the command line, and its health. */
 export function managementApi(routes: Routes, parts: ManagementParts): void {
@@ -43,6 +52,9 @@ export function managementApi(routes: Routes, parts: ManagementParts): void {
   revocationRoutes(routes, parts)
   crlRoutes(routes, parts)
   publishedCrlRoutes(routes, parts)
+  doctorRoutes(routes, parts)
+  usageRoutes(routes, parts)
+  expiryRoutes(routes, parts)
   // The document describes the product, the same for everybody, and so needs no token.
   routes.get('/holdfast/v1/openapi.json', { schema: { hide: true } }, async () => routes.swagger())
 }

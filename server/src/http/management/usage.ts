@@ -1,0 +1,63 @@
+import { Type } from 'typebox'
+import type { AuthorityUsage, AuthorityUse, AuthorityUser } from '../../hub/authority-usage.ts'
+import type { Hubs } from '../../hub/hubs.ts'
+import { parseDeviceId } from '../../model/ids.ts'
+import { hubNamed } from '../resource-manager/iot-hubs.ts'
+import type { RequestStep, Routes } from '../routes.ts'
+
+const tags = ['management: certificate authorities']
+const HubParams = Type.Object({ hub: Type.String() })
+const DevicesQuery = Type.Object({
+  authority: Type.String({
+    minLength: 1,
+    maxLength: 256,
+    description: 'Name of a registered CA, SHA-256, or part of the subject that only one CA has.',
+  }),
+  after: Type.Optional(Type.String({ maxLength: 128, description: 'Only ids after this one.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+})
+
+export interface UsageParts {
+  readonly hubs: Hubs
+  readonly usage: AuthorityUsage
+  readonly requireToken: RequestStep
+}
+
+/** Who rests on which CA, so that one knows when a CA can go. */
+export function usageRoutes(routes: Routes, { hubs, usage, requireToken: onRequest }: UsageParts): void {
+  routes.get(
+    '/holdfast/v1/hubs/:hub/authority-usage',
+    { onRequest, schema: { tags, summary: 'Count the devices of each CA', params: HubParams } },
+    async ({ params }) => ({ value: (await usage.list(hubNamed(hubs, params.hub).name)).map(useJson) }),
+  )
+  routes.get(
+    '/holdfast/v1/hubs/:hub/authority-usage/devices',
+    { onRequest, schema: { tags, summary: 'List the devices of a CA', params: HubParams, querystring: DevicesQuery } },
+    async ({ params, query }) => {
+      const { authority: wanted, after, limit = 100 } = query
+      const page = { after: after === undefined ? null : parseDeviceId(after), limit }
+      const { authority, devices } = await usage.devices(hubNamed(hubs, params.hub).name, wanted, page)
+      return { authority: useJson(authority), value: devices.map(userJson) }
+    },
+  )
+}
+
+function useJson({ ids: _, ...use }: AuthorityUse) {
+  return { ...use, notAfter: timeJson(use.notAfter), lastSeen: timeJson(use.lastSeen) }
+}
+
+function userJson({ hub, deviceId, leaf, authoritySubjects, seen, by }: AuthorityUser) {
+  const certificate = { subject: leaf.subject, notAfter: timeJson(leaf.notAfter) }
+  return {
+    hub: hub as string,
+    deviceId: deviceId as string,
+    certificate,
+    authorities: authoritySubjects,
+    lastSeen: timeJson(seen),
+    by,
+  }
+}
+
+function timeJson(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString()
+}
