@@ -20,7 +20,6 @@ import { createLog } from '../../src/log.ts'
 import { Metrics } from '../../src/metrics.ts'
 import type { Refusal } from '../../src/model/refusal.ts'
 import { parseHubName } from '../../src/model/ids.ts'
-import type { HubName } from '../../src/model/ids.ts'
 import type { HubEvent, StoredEvent } from '../../src/model/message.ts'
 import { MqttHead } from '../../src/mqtt/head.ts'
 import type { MqttParts } from '../../src/mqtt/parts.ts'
@@ -46,7 +45,6 @@ export interface Fixture {
   readonly listeners: Listeners
   readonly head: MqttHead
   readonly devices: Devices
-  readonly hub: HubName
   readonly sessions: Sessions
   readonly revocations: Revocations
   readonly enrollments: Enrollments
@@ -137,7 +135,6 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
     listeners,
     head,
     devices,
-    hub: HUB,
     sessions,
     revocations,
     enrollments,

@@ -76,6 +76,8 @@ export async function openPlant(t: TestContext) {
     ask,
     operate,
     refused,
+    dial,
+    returnCode,
     get idScope() {
       return app.idScope
     },
