@@ -2,8 +2,11 @@ import { readFileSync } from 'node:fs'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { Value } from 'typebox/value'
+import { MAX_HUB_NAME_LENGTH, operationsStreamOf } from './hub/hubs.ts'
+import { DUPLICATE_POLICIES } from './model/device.ts'
 import { parseHubName } from './model/ids.ts'
 import type { HubName } from './model/ids.ts'
+import { EVENT_CATEGORIES } from './model/message.ts'
 
 const port = (description: string, fallback: number) =>
   Type.Integer({ minimum: 0, maximum: 65535, default: fallback, description })
@@ -11,6 +14,12 @@ const HOST_NAME =
   '^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$'
 const hosts = (description: string) =>
   Type.Array(Type.String({ pattern: HOST_NAME }), { minItems: 1, maxItems: 16, description })
+
+const certificateFiles = {
+  certificate: Type.String({ description: 'PEM file: server certificate, then its intermediates.' }),
+  key: Type.String({ description: 'PEM file: private key of the certificate.' }),
+  passphraseFile: Type.Optional(Type.String({ description: 'File that holds the passphrase of the key.' })),
+}
 
 const HubSettings = Type.Object(
   {
@@ -26,6 +35,20 @@ const HubSettings = Type.Object(
       default: 'compatible',
       description:
         'compatible accepts version 1 and extension-less device certificates as SDK tools make them; strict demands RFC 5280 profiles.',
+    }),
+    duplicates: Type.Union(
+      DUPLICATE_POLICIES.map((policy) => Type.Literal(policy)),
+      {
+        default: 'take-over',
+        description:
+          'What a second session of an identity meets: it takes over, is refused while the first one lives, or puts the identity into quarantine. A device may have its own.',
+      },
+    ),
+    events: Type.Array(Type.Union(EVENT_CATEGORIES.map((category) => Type.Literal(category))), {
+      default: [],
+      uniqueItems: true,
+      description:
+        'Events besides telemetry that go into the telemetry stream too. The stream {name}-operations always has them.',
     }),
     weight: Type.Integer({
       minimum: 1,
@@ -76,9 +99,14 @@ export const ConfigFile = Type.Object(
       [
         Type.Object(
           {
-            certificate: Type.String({ description: 'PEM file: server certificate, then its intermediates.' }),
-            key: Type.String({ description: 'PEM file: private key of the certificate.' }),
-            passphraseFile: Type.Optional(Type.String({ description: 'File that holds the passphrase of the key.' })),
+            ...certificateFiles,
+            alternative: Type.Optional(
+              Type.Object(certificateFiles, {
+                additionalProperties: false,
+                description:
+                  'A second certificate with a key of the other type (RSA or ECDSA), for clients that need it.',
+              }),
+            ),
           },
           { additionalProperties: false },
         ),
@@ -110,12 +138,12 @@ export const ConfigFile = Type.Object(
         connections: Type.Integer({ minimum: 1, default: 100_000, description: 'Open connections over all ports.' }),
         unauthenticated: Type.Integer({
           minimum: 1,
-          default: 2_000,
+          default: 8_000,
           description: 'Connections that have not proven themselves yet.',
         }),
         unauthenticatedPerAddress: Type.Integer({
           minimum: 1,
-          default: 500,
+          default: 4_000,
           description: 'The same, from one address.',
         }),
         requestsPerMinute: Type.Integer({
@@ -236,6 +264,8 @@ function refuseOverlaps(hubs: readonly HubConfig[]): void {
   const names = new Set<string>()
   for (const hub of hubs) {
     if (names.has(hub.name)) throw new ConfigError([`hubs: two hubs are named '${hub.name}'`])
+    if (hub.name.length > MAX_HUB_NAME_LENGTH)
+      throw new ConfigError([`hubs: the name '${hub.name}' is longer than ${MAX_HUB_NAME_LENGTH} characters`])
     names.add(hub.name)
     for (const host of hub.hosts) {
       const other = owners.get(host)
@@ -243,6 +273,9 @@ function refuseOverlaps(hubs: readonly HubConfig[]): void {
       owners.set(host, hub.name)
     }
   }
+  const taken = hubs.find((hub) => names.has(operationsStreamOf(hub.name)))
+  if (taken)
+    throw new ConfigError([`hubs: no hub may be named '${operationsStreamOf(taken.name)}': it is a stream of '${taken.name}'`])
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,12 +1,16 @@
 import { isIPv6 } from 'node:net'
 import type { Socket } from 'node:net'
 import type { Metrics } from '../metrics.ts'
+import { HandshakeQueue } from './handshake-queue.ts'
 
 /** Bounds on what strangers may hold of us before they have proved who they are; the defaults stand in the configuration. */
 export interface AdmissionLimits {
   /** Open connections, authenticated or not, over all ports. */
   readonly connections: number
-  /** Connections that have not authenticated yet, over all ports. */
+  /**
+   * Connections that have not authenticated yet, over all ports; as many again from addresses where devices have. When
+   * half of the places are taken, no address gets more than its even share.
+   */
   readonly unauthenticated: number
   /** The same from one address (IPv6: one /64, which is what one subscriber gets, RFC 6177). */
   readonly unauthenticatedPerAddress: number
@@ -19,19 +23,25 @@ export interface Probation {
   passed(): void
 }
 
+interface Newcomer {
+  readonly socket: Socket
+  readonly addressKey: string
+  readonly familiar: boolean
+  readonly second: number
+}
+
 /**
- * The doorkeeper of all listeners: decides before the handshake, by counting, who may come in, and puts out whoever
- * does not authenticate in time. One timer for all connections; every count is bounded by the limits.
+ * The doorkeeper of all listeners: decides before the handshake, by counting, who may come in and when, and puts out
+ * whoever does not authenticate in time. One timer for all connections; every count is bounded by the limits.
  */
 export class Admission {
   readonly #limits: AdmissionLimits
   readonly #metrics: Metrics
   readonly #open = new Set<Socket>()
   /** By connection, in the order of arrival, so that whoever is overdue stands in front. */
-  readonly #waiting = new Map<
-    string,
-    { readonly socket: Socket; readonly addressKey: string; readonly second: number }
-  >()
+  readonly #waiting = new Map<string, Newcomer>()
+  readonly #queue = new HandshakeQueue()
+  #familiarCount = 0
   readonly #perAddress = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
   /** Seconds since the start, counted by the timer: no clock is read per connection and none can jump. */
@@ -43,34 +53,50 @@ export class Admission {
     this.#timer = setInterval(() => this.tick(), 1000).unref()
   }
 
-  /** Registers a socket just accepted; `false` means that a bound is reached, or nobody there, and the socket is gone. */
-  enter(socket: Socket): boolean {
-    if (socket.remoteAddress === undefined) {
-      socket.destroy()
-      return false
-    }
+  /**
+   * Registers a socket just accepted and calls `begin` when its handshake may start: at once, unless more come than the
+   * server can greet. When a bound is reached, or nobody is there, the socket is gone.
+   */
+  enter(socket: Socket, begin: () => void): void {
+    if (socket.remoteAddress === undefined) return void socket.destroy()
     const addressKey = addressKeyOf(socket.remoteAddress)
-    const limit = this.#limitReachedBy(addressKey)
+    const familiar = this.#queue.isFamiliar(addressKey)
+    const limit = this.#limitReachedBy(addressKey, familiar)
     if (limit !== null) {
       this.#metrics.rejectedConnections.inc({ limit })
       socket.on('error', ignoreReset)
       socket.resetAndDestroy()
-      return false
+      return
     }
     const connection = connectionKeyOf(socket)
     this.#open.add(socket)
-    this.#waiting.set(connection, { socket, addressKey, second: this.#second })
+    this.#waiting.set(connection, { socket, addressKey, familiar, second: this.#second })
+    if (familiar) this.#familiarCount += 1
     this.#perAddress.set(addressKey, (this.#perAddress.get(addressKey) ?? 0) + 1)
+    // Until the head or the handshake listens for itself.
+    socket.on('error', ignoreReset)
+    const leave = this.#queue.add(addressKey, begin)
     socket.once('close', () => {
+      leave()
       this.#open.delete(socket)
       this.#stopWaiting(connection)
     })
-    return true
   }
 
   /** The probation of the connection under `socket`, which may be the TLS socket around the one that entered. */
   probationOf(socket: Socket): Probation {
-    return { passed: () => this.#stopWaiting(connectionKeyOf(socket)) }
+    const connection = connectionKeyOf(socket)
+    return {
+      passed: () => {
+        const newcomer = this.#stopWaiting(connection)
+        if (newcomer !== undefined) this.#queue.befriend(newcomer.addressKey)
+      },
+    }
+  }
+
+  /** It asks for something that is judged request by request: no longer a newcomer, and nothing is proven. */
+  endProbationOf(socket: Socket): void {
+    this.#stopWaiting(connectionKeyOf(socket))
   }
 
   get openCount(): number {
@@ -95,6 +121,7 @@ export class Admission {
   /** Resolves when every connection is gone; those still open after `graceMs` are destroyed. */
   async drain(graceMs: number): Promise<void> {
     clearInterval(this.#timer)
+    this.#queue.close()
     const sockets = [...this.#open]
     const gone = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
     const deadline = setTimeout(() => sockets.forEach((socket) => socket.destroy()), graceMs)
@@ -102,20 +129,26 @@ export class Admission {
     clearTimeout(deadline)
   }
 
-  #limitReachedBy(addressKey: string): keyof AdmissionLimits | null {
-    if (this.#open.size >= this.#limits.connections) return 'connections'
-    if (this.#waiting.size >= this.#limits.unauthenticated) return 'unauthenticated'
+  #limitReachedBy(addressKey: string, familiar: boolean): keyof AdmissionLimits | null {
+    const { connections, unauthenticated, unauthenticatedPerAddress } = this.#limits
+    if (this.#open.size >= connections) return 'connections'
+    const newcomers = familiar ? this.#familiarCount : this.#waiting.size - this.#familiarCount
+    if (newcomers >= unauthenticated) return 'unauthenticated'
+    const crowded = !familiar && newcomers * 2 >= unauthenticated
+    const evenShare = crowded ? Math.ceil(unauthenticated / Math.max(1, this.#perAddress.size)) : Infinity
     const fromThere = this.#perAddress.get(addressKey) ?? 0
-    return fromThere >= this.#limits.unauthenticatedPerAddress ? 'unauthenticatedPerAddress' : null
+    return fromThere >= Math.min(unauthenticatedPerAddress, evenShare) ? 'unauthenticatedPerAddress' : null
   }
 
-  #stopWaiting(connection: string): void {
-    const entry = this.#waiting.get(connection)
-    if (entry === undefined) return
+  #stopWaiting(connection: string): Newcomer | undefined {
+    const newcomer = this.#waiting.get(connection)
+    if (newcomer === undefined) return undefined
     this.#waiting.delete(connection)
-    const left = (this.#perAddress.get(entry.addressKey) ?? 1) - 1
-    if (left === 0) this.#perAddress.delete(entry.addressKey)
-    else this.#perAddress.set(entry.addressKey, left)
+    if (newcomer.familiar) this.#familiarCount -= 1
+    const left = (this.#perAddress.get(newcomer.addressKey) ?? 1) - 1
+    if (left === 0) this.#perAddress.delete(newcomer.addressKey)
+    else this.#perAddress.set(newcomer.addressKey, left)
+    return newcomer
   }
 }
 

@@ -7,15 +7,18 @@ import type { Server as TlsServer, TLSSocket } from 'node:tls'
 import { HubError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Peer } from '../model/peer.ts'
+import type { Randomness } from '../ports/clock.ts'
 import { Admission } from './admission.ts'
-import type { AdmissionLimits } from './admission.ts'
+import type { AdmissionLimits, Probation } from './admission.ts'
 import type { ByteHead } from './byte-head.ts'
 import { HandshakeFailures } from './handshake-failures.ts'
 import type { RefusalNote } from './handshake-failures.ts'
 import { listen } from './listen.ts'
-import { peerOf, plainPeerOf } from './peer.ts'
+import { gatherPeer, plainPeerOf } from './peer.ts'
+import { SentChains } from './sent-chains.ts'
+import { SessionTickets } from './session-tickets.ts'
 import { assertUsable, secureContextOptions, tlsServerOptions } from './tls-context.ts'
-import type { TlsMaterial } from './server-identity.ts'
+import type { TlsMaterial } from './tls-material.ts'
 import { WebSocketUpgrades } from './websocket.ts'
 
 /** `null`: not opened. 0: any free port. */
@@ -34,6 +37,8 @@ export interface ListenerOptions {
   readonly limits: AdmissionLimits
   readonly heads: { readonly mqtt: ByteHead; readonly amqp: ByteHead }
   readonly metrics: Metrics
+  /** Makes the keys of session tickets. */
+  readonly random: Randomness
   /** Receives refusals of area `tls`, at most 20 a second. */
   readonly onRefusal: (refusal: RefusalNote) => void
 }
@@ -52,7 +57,7 @@ const CHAIN_OVER_BUDGET = {
 
 const SESSION_RESUMED = {
   rule: 'tls-handshake-failed',
-  remedy: 'Let the client begin with a full TLS handshake.',
+  remedy: 'Let the client connect again: the next TLS handshake will be a full one.',
 } as const
 
 /** HTTP's own bounds: header block and time, whole request, idle keep-alive. */
@@ -74,6 +79,10 @@ export class Listeners {
   readonly #failures: HandshakeFailures
   readonly #tls: readonly (TlsServer | HttpsServer)[]
   readonly #servers: Readonly<Record<keyof ListenerPorts, NetServer>>
+  /** The second addresses of those that listen on localhost. */
+  readonly #twins: NetServer[] = []
+  readonly chains = new SentChains()
+  readonly #tickets: SessionTickets
 
   constructor(options: ListenerOptions) {
     this.#options = options
@@ -84,6 +93,7 @@ export class Listeners {
     const amqps = createTlsServer({ ...tlsOptions, noDelay: true })
     this.https = createHttpsServer({ ...tlsOptions, ...HTTP_LIMITS, noDelay: true })
     this.#tls = [mqtts, amqps, this.https]
+    this.#tickets = new SessionTickets(this.#tls, options.random)
     this.#servers = { mqtts, https: this.https, amqps, amqp: createNetServer({ noDelay: true }) }
     for (const server of Object.values(this.#servers)) this.#surviveAcceptErrors(server)
     this.#serveBytes(mqtts, 'mqtt', options.heads.mqtt)
@@ -102,8 +112,8 @@ export class Listeners {
       for (const name of ['mqtts', 'https', 'amqps', 'amqp'] as const) {
         const port = this.#options.ports[name]
         if (port === null) continue
-        const host = name === 'amqp' ? '127.0.0.1' : this.#options.host
-        bound[name] = await listen(this.#servers[name], { host, port, option: PORT_OPTIONS[name] })
+        const host = name === 'amqp' ? 'localhost' : this.#options.host
+        bound[name] = await this.#listen(name, host, port)
       }
     } catch (error) {
       await this.close(0)
@@ -112,26 +122,47 @@ export class Listeners {
     return bound
   }
 
-  /** Handshakes that begin from now on use the new certificate; open connections stay. */
+  /** Handshakes that begin from now on use the new certificate, and none resumes a session; open connections stay. */
   present(material: TlsMaterial): void {
     assertUsable(material)
     for (const server of this.#tls) server.setSecureContext(secureContextOptions(material))
+    this.#tickets.renew()
   }
 
   /** Stops accepting at once, and resolves when all connections are gone; after `graceMs` they are destroyed. */
   async close(graceMs: number): Promise<void> {
     this.#failures.close()
-    for (const server of Object.values(this.#servers)) if (server.listening) server.close()
+    this.#tickets.close()
+    for (const server of [...Object.values(this.#servers), ...this.#twins]) if (server.listening) server.close()
     this.https.closeIdleConnections()
     await this.admission.drain(graceMs)
+  }
+
+  async #listen(name: keyof ListenerPorts, host: string, wanted: number): Promise<number> {
+    const { port, twin } = await listen(this.#servers[name], { host, port: wanted, option: PORT_OPTIONS[name] })
+    if (twin !== null) {
+      this.#surviveAcceptErrors(twin)
+      this.#twins.push(twin)
+    }
+    return port
   }
 
   #serveBytes(server: TlsServer, protocol: 'mqtt' | 'amqp', head: ByteHead): void {
     this.#admitBeforeHandshake(server, protocol)
     server.on('secureConnection', (socket) => {
       const peer = this.#identify(socket, protocol)
-      if (peer !== null) head.accept(socket, peer, this.admission.probationOf(socket))
+      if (peer !== null) head.accept(socket, peer, this.#probationOf(socket, peer))
     })
+  }
+
+  #probationOf(socket: TLSSocket, { chain }: Peer): Probation {
+    const probation = this.admission.probationOf(socket)
+    return {
+      passed: () => {
+        this.chains.prove(chain)
+        probation.passed()
+      },
+    }
   }
 
   #serveHttps(): void {
@@ -140,8 +171,8 @@ export class Listeners {
     // Before HTTP's own listener, so that a peer over budget never gets to send a request.
     this.https.prependListener('secureConnection', (socket: TLSSocket) => this.#identify(socket, 'https'))
     // From the first complete header block on, HTTP's own time limits and its door judge each request.
-    this.https.on('request', (request) => this.admission.probationOf(request.socket).passed())
-    const upgrades = new WebSocketUpgrades(heads, this.admission)
+    this.https.on('request', (request) => this.admission.endProbationOf(request.socket))
+    const upgrades = new WebSocketUpgrades(heads, (socket, peer) => this.#probationOf(socket, peer))
     this.https.on('upgrade', (request, socket, head) => upgrades.handle(request, socket, head))
   }
 
@@ -154,8 +185,9 @@ export class Listeners {
 
   #servePlainAmqp(): void {
     this.#servers.amqp.on('connection', (socket) => {
-      if (!this.admission.enter(socket)) return
-      this.#options.heads.amqp.accept(socket, plainPeerOf(socket), this.admission.probationOf(socket))
+      this.admission.enter(socket, () =>
+        this.#options.heads.amqp.accept(socket, plainPeerOf(socket), this.admission.probationOf(socket)),
+      )
     })
   }
 
@@ -164,8 +196,9 @@ export class Listeners {
     const handshakes = server.listeners('connection')
     server.removeAllListeners('connection')
     server.on('connection', (socket: Socket) => {
-      if (!this.admission.enter(socket)) return
-      for (const handshake of handshakes) handshake.call(server, socket)
+      this.admission.enter(socket, () => {
+        for (const handshake of handshakes) handshake.call(server, socket)
+      })
     })
     server.on('tlsClientError', (error, socket) => {
       this.#failures.record(error, socket, protocol)
@@ -175,10 +208,11 @@ export class Listeners {
 
   #identify(socket: TLSSocket, protocol: Peer['protocol']): Peer | null {
     try {
-      return peerOf(socket, protocol)
+      return gatherPeer(socket, protocol, this.chains)
     } catch (error) {
       if (!(error instanceof HubError)) throw error
-      const refusal = error.code === 'certificate-refused' ? CHAIN_OVER_BUDGET : SESSION_RESUMED
+      if (error.code === 'unauthorized') this.#tickets.distrust()
+      const refusal = error.code === 'unauthorized' ? SESSION_RESUMED : CHAIN_OVER_BUDGET
       this.#failures.refuse({ ...refusal, socket, protocol, message: error.message, evidence: {} })
       socket.destroy()
       return null

@@ -3,7 +3,8 @@ import type { TLSSocket } from 'node:tls'
 import type { X509Certificate } from 'node:crypto'
 import { HubError } from '../errors.ts'
 import type { Peer, TlsFacts } from '../model/peer.ts'
-import { wasResumed } from './session-resumption.ts'
+import { keyExchangeGroupOf } from './key-exchange-group.ts'
+import type { SentChains } from './sent-chains.ts'
 
 /** As much chain as we accept from the wire; OpenSSL itself would take 100 kB. */
 export const CHAIN_BUDGET = { certificates: 10, bytes: 16 * 1024 } as const
@@ -11,25 +12,35 @@ export const CHAIN_BUDGET = { certificates: 10, bytes: 16 * 1024 } as const
 const gathered = new WeakMap<TLSSocket, Peer>()
 
 /**
- * The other side of a TLS connection whose handshake is done. The chain is read once, as it was sent: the list under
- * `getPeerX509Certificate()` may be consumed by the first call, and `authorized` is never a verdict of ours.
- * @throws HubError `certificate-refused` when the chain exceeds its budget, `unauthorized` when the session was resumed.
+ * The other side of a TLS connection whose handshake is done, gathered once. The chain is as it was sent; a resumed
+ * session shows the leaf alone, so that what followed it comes from the memory. `authorized` is never a verdict of ours.
+ * @throws HubError `certificate-refused` when the chain exceeds its budget, `unauthorized` when the session was resumed
+ * and its chain is not remembered.
  */
-export function peerOf(socket: TLSSocket, protocol: Peer['protocol']): Peer {
-  const known = gathered.get(socket)
-  if (known !== undefined) return known.protocol === protocol ? known : { ...known, protocol }
-  if (wasResumed(socket)) {
-    throw new HubError('unauthorized', 'The TLS session was resumed: only a full handshake proves the key.')
-  }
+export function gatherPeer(socket: TLSSocket, protocol: Peer['protocol'], chains: SentChains): Peer {
+  const resumed = socket.isSessionReused()
+  const sent = chainAsSent(socket.getPeerX509Certificate())
+  if (!resumed) chains.remember(sent)
+  const [leaf] = sent
+  const chain = resumed && leaf !== undefined ? chains.find(leaf) : sent
+  if (chain === null)
+    throw new HubError('unauthorized', 'The TLS session was resumed, and what it rests on is not known here any more.')
   const peer: Peer = {
     address: socket.remoteAddress ?? '',
     port: socket.remotePort ?? 0,
     protocol,
-    tls: tlsFacts(socket),
-    chain: chainAsSent(socket.getPeerX509Certificate()),
+    tls: tlsFacts(socket, resumed),
+    chain,
   }
   gathered.set(socket, peer)
   return peer
+}
+
+/** The peer that was gathered when the connection came up, as one of the protocol now spoken on it. */
+export function peerOf(socket: TLSSocket, protocol: Peer['protocol']): Peer {
+  const peer = gathered.get(socket)
+  if (peer === undefined) throw new HubError('internal', 'The TLS connection did not come in through a listener.')
+  return peer.protocol === protocol ? peer : { ...peer, protocol }
 }
 
 /** The other side of the plain development port: nothing is proven. */
@@ -60,16 +71,15 @@ function chainAsSent(leaf: X509Certificate | undefined): readonly Uint8Array[] {
   return chain
 }
 
-function tlsFacts(socket: TLSSocket): TlsFacts {
+function tlsFacts(socket: TLSSocket, resumed: boolean): TlsFacts {
   // Null, whatever the types say, once the other side has gone.
   const cipher = socket.getCipher() as ReturnType<TLSSocket['getCipher']> | null
   const { servername } = socket
   return {
     version: socket.getProtocol() ?? 'unknown',
     cipher: cipher?.standardName ?? 'unknown',
-    // Node tells the group of a key exchange on the client's side only.
-    group: null,
+    group: keyExchangeGroupOf(socket.getSession()),
     serverName: typeof servername === 'string' ? servername : null,
-    resumed: false,
+    resumed,
   }
 }

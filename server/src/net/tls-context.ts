@@ -1,8 +1,8 @@
 import { createSecureContext } from 'node:tls'
-import type { SecureContextOptions, TlsOptions } from 'node:tls'
+import type { TlsOptions } from 'node:tls'
 import { HubError } from '../errors.ts'
-import type { TlsMaterial } from './server-identity.ts'
-import { RESUMPTION_OPTIONS } from './session-resumption.ts'
+import type { TlsMaterial } from './tls-material.ts'
+import { SESSION_OPTIONS } from './session-tickets.ts'
 
 /** TLS 1.3 suites, then ECDHE with AEAD for TLS 1.2 (RFC 9325 §4.2), which some device SDKs still force. */
 const CIPHERS = [
@@ -21,11 +21,12 @@ const CIPHERS = [
  * What a secure context is made of. `ca` is empty on purpose: every entry's name would be sent in each handshake, more
  * than about 1,170 names break all of them, and trust is decided per hub after the handshake, never by OpenSSL.
  */
-export function secureContextOptions(material: TlsMaterial): SecureContextOptions {
+export function secureContextOptions(material: TlsMaterial): TlsOptions {
   return {
-    ...RESUMPTION_OPTIONS,
-    cert: material.certificates,
-    key: material.key,
+    ...SESSION_OPTIONS,
+    // OpenSSL keeps one of each key type and shows the one that the client can verify.
+    cert: material.map(({ certificates }) => certificates),
+    key: material.map(({ key }) => key),
     ca: [],
     minVersion: 'TLSv1.2',
     maxVersion: 'TLSv1.3',

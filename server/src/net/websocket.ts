@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import type { Peer } from '../model/peer.ts'
-import type { Admission } from './admission.ts'
+import type { Probation } from './admission.ts'
 import type { ByteHead } from './byte-head.ts'
 import { peerOf } from './peer.ts'
 import { WebSocketStream } from './websocket-stream.ts'
@@ -23,7 +23,7 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, Head>>>> = {
 /** WebSocket upgrades of the HTTPS listener, handed to the byte heads as plain streams. */
 export class WebSocketUpgrades {
   readonly #heads: Heads
-  readonly #admission: Admission
+  readonly #probationOf: (socket: TLSSocket, peer: Peer) => Probation
   readonly #server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -32,9 +32,9 @@ export class WebSocketUpgrades {
     handleProtocols: (offered, request) => offeredOf(offered, request)?.spelling ?? false,
   })
 
-  constructor(heads: Heads, admission: Admission) {
+  constructor(heads: Heads, probationOf: (socket: TLSSocket, peer: Peer) => Probation) {
     this.#heads = heads
-    this.#admission = admission
+    this.#probationOf = probationOf
   }
 
   /** Answers an upgrade request: 101 and a stream for a head, or the HTTP status that says why not. */
@@ -48,7 +48,7 @@ export class WebSocketUpgrades {
     }
     const peer = peerOf(connection, `${offer.head}-ws` satisfies Peer['protocol'])
     this.#server.handleUpgrade(request, socket, firstBytes, (webSocket) => {
-      this.#heads[offer.head].accept(new WebSocketStream(webSocket), peer, this.#admission.probationOf(connection))
+      this.#heads[offer.head].accept(new WebSocketStream(webSocket), peer, this.#probationOf(connection, peer))
     })
   }
 }

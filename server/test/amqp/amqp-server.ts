@@ -22,8 +22,8 @@ import { DEFAULT_HUB_POLICIES } from '../../src/model/access-policy.ts'
 import type { AccessPolicy } from '../../src/model/access-policy.ts'
 import { parseDeviceId, parseHubName } from '../../src/model/ids.ts'
 import type { HubEvent } from '../../src/model/message.ts'
-import { Admission } from '../../src/net/admission.ts'
-import { peerOf, plainPeerOf } from '../../src/net/peer.ts'
+import { gatherPeer, plainPeerOf } from '../../src/net/peer.ts'
+import { SentChains } from '../../src/net/sent-chains.ts'
 import { WebSocketUpgrades } from '../../src/net/websocket.ts'
 import { AllocationWebhook } from '../../src/provisioning/allocation-webhook.ts'
 import { loadIdScope } from '../../src/provisioning/id-scope.ts'
@@ -62,12 +62,9 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
   const tls = await listenTls(head, folder)
   const plain = createTcpServer((socket) => head.accept(socket, plainPeerOf(socket), { passed: () => {} }))
   const plainPort = await listening(plain)
-  const admission = new Admission(
-    { connections: 100, unauthenticated: 100, unauthenticatedPerAddress: 100, handshakeSeconds: 30 },
-    metrics,
-  )
-  const upgrades = new WebSocketUpgrades({ amqp: head, mqtt: head }, admission)
+  const upgrades = new WebSocketUpgrades({ amqp: head, mqtt: head }, () => ({ passed: () => {} }))
   const https = createHttpsServer(tls.options)
+  https.prependListener('secureConnection', (socket: TLSSocket) => gatherPeer(socket, 'https', new SentChains()))
   https.on('upgrade', (request, socket, firstBytes) => upgrades.handle(request, socket, firstBytes))
   const webSocketPort = await listening(https)
 
@@ -110,7 +107,6 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
     },
     async close(): Promise<void> {
       await head.close(500)
-      await admission.drain(100)
       for (const server of [tls.server, plain, https]) await new Promise((resolve) => server.close(resolve))
       await registrar.close()
       anchors.close()
@@ -132,7 +128,7 @@ async function listenTls(head: AmqpHead, folder: string) {
   const server = createTlsServer(options, (socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-    head.accept(socket, peerOf(socket, 'amqp'), { passed: () => {} })
+    head.accept(socket, gatherPeer(socket, 'amqp', new SentChains()), { passed: () => {} })
   })
   server.on('tlsClientError', () => {})
   return { server, sockets, options, port: await listening(server), caFile, ca: root.pem }

@@ -1,16 +1,24 @@
+import { randomBytes } from 'node:crypto'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request as httpsRequest } from 'node:https'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { after, before, describe, test } from 'node:test'
 import { HubError } from '../../src/errors.ts'
 import { Metrics } from '../../src/metrics.ts'
 import { CHAIN_BUDGET } from '../../src/net/peer.ts'
+import { listen } from '../../src/net/listen.ts'
 import { Listeners } from '../../src/net/listeners.ts'
 import { makeDevice, makeIntermediate, makeRoot, makeServer } from '../http/certificates.ts'
 import type { TestAuthority } from '../http/certificates.ts'
 import { closeOf, EchoHead, startListening, TEST_LIMITS } from './listening.ts'
 import type { Listening } from './listening.ts'
+
+const hasIpv6 = Object.values(networkInterfaces()).some((addresses) =>
+  addresses?.some(({ address }) => address === '::1'),
+)
 
 describe('TLS listeners', () => {
   let listening: Listening
@@ -138,14 +146,14 @@ describe('TLS listeners', () => {
     const before = await listening.dial()
     const root = await makeRoot('Second root')
     const server = await makeServer(root, ['localhost'])
-    listening.listeners.present({ certificates: server.cert, key: server.key })
+    listening.listeners.present([{ certificates: server.cert, key: server.key }])
     const renewed = await listening.dial({ ca: root.pem })
     await assert.rejects(listening.dial(), { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' })
     before.write('still here')
     const [answer] = await once(before, 'data')
     assert.match(String(answer), /hello|still here/)
     assert.throws(
-      () => listening.listeners.present({ certificates: server.cert, key: 'not a key' }),
+      () => listening.listeners.present([{ certificates: server.cert, key: 'not a key' }]),
       (error: unknown) => error instanceof HubError && /private key/.test(error.message),
     )
     before.destroy()
@@ -159,7 +167,8 @@ test('a port that is taken is named with its remedies, and nothing stays open', 
   const second = new Listeners({
     host: '127.0.0.1',
     ports: { mqtts: 0, https: first.ports.https, amqps: null, amqp: null },
-    material: { certificates: server.cert, key: server.key },
+    material: [{ certificates: server.cert, key: server.key }],
+    random: { bytes: randomBytes },
     limits: TEST_LIMITS,
     heads: { mqtt: new EchoHead(), amqp: new EchoHead() },
     metrics: new Metrics(),
@@ -183,4 +192,29 @@ test('closing stops accepting, lets connections finish and destroys those that d
   await closing
   await closed
   assert.equal(listening.listeners.admission.openCount, 0)
+})
+
+test('localhost is both loopback addresses, at one port', async (t) => {
+  const listening = await startListening({ host: 'localhost' })
+  t.after(() => listening.close())
+  for (const port of [listening.ports.mqtts!, listening.ports.amqps!, listening.ports.https!]) {
+    for (const host of hasIpv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
+      const socket = await listening.dial({ host, port })
+      socket.destroy()
+    }
+  }
+  await listening.close()
+  for (const host of ['127.0.0.1', '::1']) await assert.rejects(listening.dial({ host }))
+})
+
+test('a port that is taken on one loopback address only is not free', async (t) => {
+  if (!hasIpv6) return t.skip('this machine has no IPv6 loopback address')
+  const other = createServer()
+  await new Promise<void>((resolve) => {
+    other.listen(0, '::1', resolve)
+  })
+  t.after(() => other.close())
+  const { port } = other.address() as AddressInfo
+  const taken = listen(createServer(), { host: 'localhost', port, option: '--mqtt-port' })
+  await assert.rejects(taken, /Another program listens on localhost port/)
 })

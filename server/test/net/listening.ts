@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { connect as tlsConnect } from 'node:tls'
@@ -9,6 +10,7 @@ import type { ByteHead } from '../../src/net/byte-head.ts'
 import type { RefusalNote } from '../../src/net/handshake-failures.ts'
 import { Listeners } from '../../src/net/listeners.ts'
 import type { ListenerPorts } from '../../src/net/listeners.ts'
+import type { TlsMaterial } from '../../src/net/tls-material.ts'
 import { makeRoot, makeServer } from '../http/certificates.ts'
 import type { TestAuthority } from '../http/certificates.ts'
 
@@ -38,6 +40,7 @@ export interface Listening {
   readonly listeners: Listeners
   readonly ports: ListenerPorts
   readonly root: TestAuthority
+  readonly material: TlsMaterial
   readonly mqtt: EchoHead
   readonly amqp: EchoHead
   readonly refusals: RefusalNote[]
@@ -55,18 +58,20 @@ export const TEST_LIMITS: AdmissionLimits = {
 }
 
 export async function startListening(
-  options: { limits?: Partial<AdmissionLimits>; passes?: boolean; plainAmqp?: boolean } = {},
+  options: { limits?: Partial<AdmissionLimits>; passes?: boolean; plainAmqp?: boolean; host?: string } = {},
 ): Promise<Listening> {
   const root = await makeRoot('Listener test root')
   const server = await makeServer(root, ['localhost', '127.0.0.1'])
+  const material = [{ certificates: server.cert, key: server.key }] as const
   const mqtt = new EchoHead(options.passes)
   const amqp = new EchoHead(options.passes)
   const refusals: RefusalNote[] = []
   const metrics = new Metrics()
   const listeners = new Listeners({
-    host: '127.0.0.1',
+    host: options.host ?? '127.0.0.1',
     ports: { mqtts: 0, https: 0, amqps: 0, amqp: options.plainAmqp ? 0 : null },
-    material: { certificates: server.cert, key: server.key },
+    material,
+    random: { bytes: randomBytes },
     limits: { ...TEST_LIMITS, ...options.limits },
     heads: { mqtt, amqp },
     metrics,
@@ -77,6 +82,7 @@ export async function startListening(
     listeners,
     ports,
     root,
+    material,
     mqtt,
     amqp,
     refusals,

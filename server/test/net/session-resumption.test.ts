@@ -1,59 +1,112 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { makeDevice, makeRoot } from '../http/certificates.ts'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
+import { makeDevice, makeIntermediate, makeRoot } from '../http/certificates.ts'
+import type { TestAuthority, TestIdentity } from '../http/certificates.ts'
 import { startListening } from './listening.ts'
 import type { Listening } from './listening.ts'
 
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0
-
-describe('TLS sessions are never resumed', { skip: hasOpenssl ? false : 'openssl is not installed' }, () => {
-  let listening: Listening
-  let folder: string
-  before(async () => {
-    listening = await startListening()
-    folder = await mkdtemp(join(tmpdir(), 'holdfast-resumption-'))
-    const device = await makeDevice(await makeRoot('Device root'), 'dev1')
-    await writeFile(join(folder, 'dev1.pem'), device.cert + device.key)
-  })
-  after(async () => {
-    await listening.close()
-    await rm(folder, { recursive: true })
-  })
-
-  /** Runs `openssl s_client` until the server has greeted; returns its lines about new and reused sessions. */
-  async function sessions(options: readonly string[]): Promise<string[]> {
-    const port = String(listening.ports.mqtts)
-    const identity = join(folder, 'dev1.pem')
-    const client = spawn(
-      'openssl',
-      ['s_client', '-connect', `127.0.0.1:${port}`, '-cert', identity, '-key', identity, ...options],
-      { stdio: ['pipe', 'pipe', 'ignore'] },
-    )
-    let output = ''
-    client.stdout.on('data', (chunk: Buffer) => {
-      output += chunk
-      if (output.includes('hello')) client.stdin.end('Q\n')
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  describe(`a resumed session of ${version}`, () => {
+    let listening: Listening
+    let intermediate: TestAuthority
+    before(async () => {
+      listening = await startListening()
+      intermediate = await makeIntermediate(await makeRoot('Device root'), 'Device intermediate')
     })
-    await once(client, 'close')
-    return [...output.matchAll(/^(New|Reused), TLS/gm)].map((match) => match[1] ?? '')
-  }
+    after(() => listening.close())
 
-  for (const version of ['-tls1_2', '-tls1_3']) {
-    test(`${version}: neither by ticket nor by session id`, async () => {
-      const file = join(folder, `session${version}`)
-      assert.deepEqual(await sessions([version, '-sess_out', file]), ['New'])
-      assert.deepEqual(await sessions([version, '-sess_in', file]), ['New'])
-      const chains = listening.mqtt.accepted.slice(-2).map(({ peer }) => peer.chain.length)
-      assert.deepEqual(chains, [1, 1])
+    const device = (id: string) => makeDevice(intermediate, id, [intermediate])
+
+    /** Connects with a full handshake and returns the session to resume. */
+    async function begin(options: ConnectionOptions): Promise<Buffer> {
+      const socket = await listening.dial({ minVersion: version, maxVersion: version, ...options })
+      assert.equal(socket.isSessionReused(), false)
+      const [session] = await Promise.all([sessionOf(socket), once(socket, 'data')])
+      socket.destroy()
+      return session
+    }
+
+    /** Connects with a session; says whether the server took it up. */
+    async function resume(options: ConnectionOptions): Promise<boolean> {
+      const socket = await listening.dial({ minVersion: version, maxVersion: version, ...options })
+      await once(socket, 'data')
+      const resumed = socket.isSessionReused()
+      socket.destroy()
+      return resumed
+    }
+
+    const identityOf = ({ cert, key }: TestIdentity) => ({ cert, key })
+
+    test('is served with the chain of the full handshake, certificate by certificate', async () => {
+      const identity = await device('dev1')
+      const session = await begin(identityOf(identity))
+      const full = listening.mqtt.accepted.at(-1)!.peer
+      assert.equal(full.tls?.resumed, false)
+      const resumed = await resume({ session })
+      assert.equal(resumed, true)
+      const { peer } = listening.mqtt.accepted.at(-1)!
+      assert.equal(peer.tls?.resumed, true)
+      assert.deepEqual(
+        peer.chain.map((der) => Buffer.from(der)),
+        [identity.der, intermediate.der],
+      )
     })
-  }
 
-  test('-tls1_2 -reconnect: five times a full handshake', async () => {
-    assert.deepEqual(await sessions(['-tls1_2', '-reconnect']), Array<string>(6).fill('New'))
+    test('without a certificate does not gain one, whatever the client shows now', async () => {
+      const session = await begin({})
+      const resumed = await resume({ session, ...identityOf(await device('dev2')) })
+      const { peer } = listening.mqtt.accepted.at(-1)!
+      assert.equal(peer.tls?.resumed, resumed)
+      assert.deepEqual(peer.chain.length, resumed ? 0 : 2)
+    })
+
+    test('of another server name is not resumed', async () => {
+      const session = await begin(identityOf(await device('dev3')))
+      const resumed = await resume({ session, servername: '', checkServerIdentity: () => undefined })
+      assert.equal(resumed, false)
+    })
+
+    test('is not resumed at another port', async () => {
+      const session = await begin(identityOf(await device('dev4')))
+      const resumed = await resume({ session, port: listening.ports.amqps! })
+      assert.equal(resumed, false)
+    })
+
+    test('ends when the server certificate is presented anew', async () => {
+      const session = await begin(identityOf(await device('dev5')))
+      listening.listeners.present(listening.material)
+      assert.equal(await resume({ session }), false)
+    })
+
+    test('whose chain is forgotten is cut, and the next handshake of that client is a full one', async () => {
+      const strangers = await startListening({ passes: false })
+      try {
+        const dial = (options: ConnectionOptions) =>
+          strangers.dial({ minVersion: version, maxVersion: version, ...options })
+        const forgotten = identityOf(await device('dev6'))
+        const first = await dial(forgotten)
+        const [session] = await Promise.all([sessionOf(first), once(first, 'data')])
+        first.destroy()
+        for (let other = 0; other < 1_024; other += 1)
+          strangers.listeners.chains.remember([Buffer.from([other & 255, other >> 8])])
+        const second = await dial({ session }).catch(() => null)
+        if (second !== null && !second.closed) await once(second.resume(), 'close')
+        assert.match(strangers.refusals.at(-1)?.message ?? '', /resumed/)
+        const third = await dial({ session, ...forgotten })
+        await once(third, 'data')
+        assert.equal(third.isSessionReused(), false)
+        third.destroy()
+      } finally {
+        await strangers.close()
+      }
+    })
   })
-})
+}
+
+function sessionOf(socket: TLSSocket): Promise<Buffer> {
+  const session = socket.getProtocol() === 'TLSv1.2' ? socket.getSession() : undefined
+  if (session !== undefined) return Promise.resolve(session)
+  return once(socket, 'session').then(([ticket]) => ticket as Buffer)
+}
