@@ -37,6 +37,12 @@ const GROUPS: readonly CommandGroup[] = [
   },
   { name: 'monitor', summary: 'show events as they arrive', load: () => import('./monitor/register.ts') },
   {
+    name: 'doctor',
+    summary: 'would this device get in, and if not, why: a dry run',
+    load: () => import('./doctor/register.ts'),
+  },
+  { name: 'expiry', summary: 'which certificates end when', load: () => import('./expiry/register.ts') },
+  {
     name: 'refusals',
     summary: 'who was refused, why, and what to do about it',
     load: () => import('./refusals/register.ts'),

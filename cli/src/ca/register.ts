@@ -18,6 +18,7 @@ import {
 import type { AuthorityResource } from '../resource-manager.ts'
 import { addCrl, addRevocation } from './crl.ts'
 import { provePossession } from '../start/quickstart-ca.ts'
+import { addUsage } from './usage.ts'
 
 interface ProveOptions extends RemoteOptions {
   readonly ca?: string
@@ -35,6 +36,7 @@ export function register(group: Command): void {
   addDelete(group)
   addCrl(group)
   addRevocation(group)
+  addUsage(group)
 }
 
 function addRegister(group: Command): void {

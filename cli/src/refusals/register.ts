@@ -3,6 +3,8 @@ import type { Command } from 'commander'
 import pc from 'picocolors'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
+import { CommandError } from '../command-error.ts'
+import { parseDuration } from '../durations.ts'
 import { print, printJson } from '../output.ts'
 import { callApi } from '../server-access.ts'
 import type { ServerAccess } from '../server-access.ts'
@@ -16,6 +18,9 @@ interface RefusalOptions extends RemoteOptions {
   readonly limit: number
   readonly follow?: true
   readonly verbose?: true
+  readonly summary?: true
+  /** ms. */
+  readonly since?: number
 }
 
 interface Page {
@@ -25,6 +30,13 @@ interface Page {
   readonly next: number
 }
 
+interface Cause {
+  readonly rule: string
+  readonly count: number
+  readonly meaning: string
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
 /** Longest wait of one request; following repeats it. */
 const WAIT_SECONDS = 25
 
@@ -38,6 +50,8 @@ export function register(group: Command): void {
     .option('--limit <n>', 'how many, newest last', readLimit, 20)
     .option('--follow', 'go on showing new ones')
     .option('--verbose', 'explain each in full')
+    .option('--summary', 'count them by cause instead')
+    .option('--since <time>', 'with --summary: only of the last, such as 15m or 1h (default 1d)', parseDuration)
   addHubOption(addAccessOptions(group))
     .action(run)
     .addHelpText(
@@ -46,6 +60,7 @@ export function register(group: Command): void {
 Examples:
   holdfast refusals
   holdfast refusals --follow --device press-17
+  holdfast refusals --summary --since 1h
   holdfast refusals 3f2c9d…   the tracking id that a device was told`,
     )
 }
@@ -53,10 +68,21 @@ Examples:
 async function run(trackingId: string | undefined, options: RefusalOptions): Promise<void> {
   const access = serverOf(options)
   if (trackingId !== undefined) return explain(access, trackingId, options)
+  if (options.summary) return summarize(access, options)
+  if (options.since !== undefined) throw new CommandError('--since goes with --summary', 2)
   const page = await fetchPage(access, options, { limit: String(options.limit) })
   show(page, options)
   if (options.follow) return follow(access, options, page.next)
   if (page.value.length === 0 && !options.json) print('nothing was refused')
+}
+
+async function summarize(access: ServerAccess, { since = DAY_MS, json }: RefusalOptions): Promise<void> {
+  const path = `/holdfast/v1/refusals/summary?since=${Math.floor(since / 1000)}`
+  const { value } = await callApi<{ value: readonly Cause[] }>(access, { method: 'GET', path })
+  if (json) return printJson(value)
+  if (value.length === 0) return print('nothing was refused')
+  for (const { rule, count, meaning } of value)
+    print(`${String(count).padStart(7)}  ${rule.padEnd(32)} ${pc.dim(meaning)}`)
 }
 
 async function explain(access: ServerAccess, trackingId: string, options: RefusalOptions): Promise<void> {

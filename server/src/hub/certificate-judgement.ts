@@ -86,12 +86,13 @@ export function pathFinding(error: TrustError): Finding {
   const { certificate } = error
   const place = certificate && { certificate: certificate.subject, sha256: certificate.sha256 }
   return finding(`chain:${error.rule}`, sentence(error.message), {
-    remedy: error.remedy,
+    remedy: sentence(error.remedy),
     evidence: { ...place, ...error.evidence },
   })
 }
 
-function sentence(text: string): string {
+/** What the validator says as a clause. */
+export function sentence(text: string): string {
   const capital = text.charAt(0).toUpperCase() + text.slice(1)
   return capital.endsWith('.') ? capital : `${capital}.`
 }

@@ -8,11 +8,12 @@ import {
 } from '@holdfast/pki'
 import type { Certificate, Profile } from '@holdfast/pki'
 import type { RefusalRule } from '../model/refusal.ts'
-import { instant, parseChain, pathFinding } from './certificate-judgement.ts'
+import { instant, parseChain, pathFinding, sentence } from './certificate-judgement.ts'
 import type { ParsedChain } from './certificate-judgement.ts'
 import { judgeCommonName } from './common-name.ts'
 import type { Finding } from './finding.ts'
 import { isFinding } from './finding.ts'
+import { adviceFor } from './refusal-guide.ts'
 
 /** One step of a dry run, for a person. */
 export interface Step {
@@ -44,8 +45,9 @@ export function noted(area: Step['area'], message: string, remedy?: string): Ste
   return { area, verdict: 'noted', message, ...(remedy !== undefined && { remedy }) }
 }
 
-export function failed(area: Step['area'], { kind: _, ...found }: Finding): Step {
-  return { area, verdict: 'failed', ...found }
+export function failed(area: Step['area'], found: Finding): Step {
+  const { rule, message, remedy = adviceFor(rule).remedy, evidence } = found
+  return { area, verdict: 'failed', rule, message, remedy, ...(evidence && { evidence }) }
 }
 
 /** Reads the chain as the doors do, and says what is untidy about it. The chain is null when it cannot be read. */
@@ -79,8 +81,9 @@ export function pathSteps(
 function verifiedSteps(
   area: Step['area'],
   { certificates, anchor, notAfter }: VerifiedPath,
-  { now, registered }: { readonly now: number; readonly registered: (anchor: Certificate) => string },
+  { now: at, registered }: { readonly now: number; readonly registered: (anchor: Certificate) => string },
 ): Step[] {
+  const now = Math.floor(at / 1000) * 1000
   const first = certificates.find((certificate) => certificate.notAfter === notAfter)
   const end = `${first === undefined ? 'one' : quoted(first)} ends first, at ${instant(notAfter)}`
   const remedy = 'Renew it in time: `holdfast expiry` lists what ends when.'
@@ -91,7 +94,9 @@ function verifiedSteps(
       ? noted(area, `all of them are valid at ${instant(now)}, but ${end}`, remedy)
       : passed(area, `all of them are valid at ${instant(now)}; ${end}`),
     passed(area, 'CA flags, path length, key usage, purpose, name constraints and policies hold'),
-    passed(area, 'nothing on it is revoked'),
+    area === 'chain'
+      ? noted(area, 'whether anything on it is revoked only the server knows')
+      : passed(area, 'nothing on it is revoked'),
   ]
 }
 
@@ -108,7 +113,16 @@ function otherFindings(
     if (found === undefined || told === `chain:${found.rule}`) return []
     const { rule, problem, remedy, evidence } = found
     const message = `Also: ${quoted(certificate)} ${problem}.`
-    return [{ area, verdict: 'failed', rule: `chain:${rule}`, message, remedy, ...(evidence && { evidence }) } as const]
+    return [
+      {
+        area,
+        verdict: 'failed',
+        rule: `chain:${rule}`,
+        message,
+        remedy: sentence(remedy),
+        ...(evidence && { evidence }),
+      } as const,
+    ]
   })
 }
 
@@ -126,11 +140,11 @@ export function diagnoseOffline(request: {
   if (chain === null) return concluded(steps)
   const anchors = new AnchorSet(request.authorities.flatMap((file) => parseCertificates(file)))
   const { leaf, intermediates } = chain
-  const verifier = new PathVerifier({ cacheSize: 16 })
-  const verdict = verifier.verify({ leaf, intermediates, anchors, now, profile, purpose: 'clientAuth' })
+  const rules = { anchors, now, profile, purpose: 'clientAuth' } as const
+  const verdict = new PathVerifier({ cacheSize: 16 }).verify({ leaf, intermediates, ...rules })
   const found = verdict instanceof VerifiedPath ? verdict : pathFinding(verdict)
-  const registered = (anchor: Certificate): string => `the given CA ${quoted(anchor)}`
-  steps.push(...pathSteps('chain', found, chain, { now, profile, registered }))
+  const naming = (anchor: Certificate): string => `the given CA ${quoted(anchor)}`
+  steps.push(...pathSteps('chain', found, chain, { now, profile, registered: naming }))
   if (deviceId !== null) steps.push(nameStep('chain', leaf, deviceId))
   return concluded(steps)
 }

@@ -99,7 +99,7 @@ function thumbprintStep({ authentication }: Device, { leaf }: ParsedChain, at: n
   const isPrimary = [leaf.sha1, leaf.sha256].includes(primaryThumbprint?.toLowerCase() ?? '')
   return passed(
     'hub',
-    `the certificate has the ${isPrimary ? 'primary' : 'secondary'} thumbprint and is valid at ${instant(at)}`,
+    `the certificate has the ${isPrimary ? 'primary' : 'secondary'} thumbprint and is valid at ${instant(Math.floor(at / 1000) * 1000)}`,
   )
 }
 

@@ -40,14 +40,7 @@ export class ExpiryWatch {
 
   /** Never rejects: what goes wrong is logged. */
   look(): Promise<void> {
-    this.#looking = this.#looking.then(async () => {
-      if (this.#closed) return
-      try {
-        this.#tell(await this.list(HORIZON_MS))
-      } catch (error) {
-        if (!this.#closed) this.#parts.log.error({ err: error }, 'it could not be found out what expires when')
-      }
-    })
+    this.#looking = this.#looking.then(() => this.#look())
     return this.#looking
   }
 
@@ -55,6 +48,15 @@ export class ExpiryWatch {
     this.#closed = true
     clearInterval(this.#timer)
     await this.#looking
+  }
+
+  async #look(): Promise<void> {
+    if (this.#closed) return
+    try {
+      this.#tell(await this.list(HORIZON_MS))
+    } catch (error) {
+      if (!this.#closed) this.#parts.log.error({ err: error }, 'it could not be found out what expires when')
+    }
   }
 
   #tell({ items, unlistedDevices }: Expiries): void {

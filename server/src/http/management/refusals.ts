@@ -2,8 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { HubError } from '../../errors.ts'
+import { adviceFor } from '../../hub/refusal-guide.ts'
 import type { Refusals } from '../../hub/refusals.ts'
 import { parseHubName, printable } from '../../model/ids.ts'
+import type { Clock } from '../../ports/clock.ts'
 import type { RefusalFilter } from '../../ports/registry.ts'
 import type { RequestStep, Routes } from '../routes.ts'
 
@@ -25,13 +27,25 @@ const ListQuery = Type.Object({
   ),
 })
 
+const DAY_SECONDS = 24 * 60 * 60
+const SummaryQuery = Type.Object({
+  since: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 3650 * DAY_SECONDS,
+      description: 'Seconds back from now; a day unless given.',
+    }),
+  ),
+})
+
 export interface RefusalParts {
   readonly refusals: Refusals
+  readonly clock: Clock
   readonly requireToken: RequestStep
 }
 
 /** What was refused and why, newest first; `wait` with `after` follows what comes. */
-export function refusalRoutes(routes: Routes, { refusals, requireToken: onRequest }: RefusalParts): void {
+export function refusalRoutes(routes: Routes, { refusals, clock, requireToken: onRequest }: RefusalParts): void {
   const closing = new AbortController()
   let waiting = 0
   routes.addHook('preClose', async () => closing.abort())
@@ -52,6 +66,15 @@ export function refusalRoutes(routes: Routes, { refusals, requireToken: onReques
       } finally {
         waiting--
       }
+    },
+  )
+  routes.get(
+    '/holdfast/v1/refusals/summary',
+    { onRequest, schema: { tags, summary: 'Count by cause', querystring: SummaryQuery } },
+    async ({ query }) => {
+      const counts = await refusals.countByRule(clock.now() - (query.since ?? DAY_SECONDS) * 1000)
+      const value = counts.map(({ rule, count }) => ({ rule, count, meaning: adviceFor(rule).meaning }))
+      return { value: value.toSorted((a, b) => b.count - a.count) }
     },
   )
   routes.get(

@@ -42,8 +42,9 @@ export function usageRoutes(routes: Routes, { hubs, usage, requireToken: onReque
   )
 }
 
-function useJson({ ids: _, ...use }: AuthorityUse) {
-  return { ...use, notAfter: timeJson(use.notAfter), lastSeen: timeJson(use.lastSeen) }
+function useJson({ kind, name, isVerified, subject, sha256, notAfter, devices, lastSeen }: AuthorityUse) {
+  const times = { notAfter: timeJson(notAfter), lastSeen: timeJson(lastSeen) }
+  return { kind, name, isVerified, subject, sha256, devices, ...times }
 }
 
 function userJson({ hub, deviceId, leaf, authoritySubjects, seen, by }: AuthorityUser) {
