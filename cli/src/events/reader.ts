@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, randomUUID } from 'node:crypto'
+import { isIP } from 'node:net'
 import rhea from 'rhea'
 import type { Connection, EventContext, Message, Receiver, Sender } from 'rhea'
 import { CommandError } from '../command-error.ts'
@@ -87,7 +88,8 @@ function connect({ address, ca }: ReadOptions): Promise<Connection> {
       transport: 'tls',
       host: address.host,
       hostname: address.host,
-      servername: address.host,
+      // RFC 6066 §3: an address is no server name. Node then checks the certificate against `host`.
+      servername: isIP(address.host) === 0 ? address.host : '',
       port: address.port,
       username: address.keyName,
       idle_time_out: 60_000,

@@ -30,7 +30,21 @@ interface Impostor {
 }
 
 const pem = ({ der }: { der: Uint8Array }) => encodePem('CERTIFICATE', der)
-const pkcs8 = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' }).toString()
+const pkcs8 = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' })
+
+const complete = async (authority: TestAuthority, id: string, chain: readonly TestAuthority[]): Promise<Shown> =>
+  makeDevice(authority, id, chain)
+
+/** A leaf for `id` under whatever `issuer` is, made with foreign tools that ask no questions. */
+async function leafUnder(issuer: Made, id: string, term: { from: number; until: number }): Promise<Made> {
+  return forge({
+    subject: [{ CN: [id] }],
+    issuer: { name: parseCertificate(issuer.der).subject.toString(), key: issuer.key },
+    notBefore: Date.now() + term.from,
+    notAfter: Date.now() + term.until,
+  })
+}
+const thisMonth = { from: -DAY, until: 30 * DAY }
 
 describe('an impostor', () => {
   let server: WholeServer
@@ -59,20 +73,6 @@ describe('an impostor', () => {
     await operator.enrollGroup('plant', { attestation: byChain })
   })
   after(() => server.close())
-
-  const complete = async (authority: TestAuthority, id: string, chain: readonly TestAuthority[]): Promise<Shown> =>
-    makeDevice(authority, id, chain)
-
-  /** A leaf for `id` under whatever `issuer` is, made with foreign tools that ask no questions. */
-  async function leafUnder(issuer: Made, id: string, term: { from: number; until: number }): Promise<Made> {
-    return forge({
-      subject: [{ CN: [id] }],
-      issuer: { name: parseCertificate(issuer.der).subject.toString(), key: issuer.key },
-      notBefore: Date.now() + term.from,
-      notAfter: Date.now() + term.until,
-    })
-  }
-  const thisMonth = { from: -DAY, until: 30 * DAY }
 
   const impostors: Record<string, Impostor> = {
     'with a CA of its own that has the name and the key id of ours': {
