@@ -3,7 +3,7 @@ import { KeyPurpose } from './oid.ts'
 import { keyWeakness } from './signature.ts'
 import { strictProfileViolation } from './strict-profile.ts'
 import type { Finding } from './trust-error.ts'
-import { clip, instant } from './trust-error.ts'
+import { clip, instant, span } from './trust-error.ts'
 
 /** What a certificate must be by itself, wherever it stands: the checks of RFC 5280 §6.1 that need no neighbour. */
 
@@ -57,11 +57,11 @@ function checkValidity({ notBefore, notAfter }: Certificate, { now }: Expectatio
   if (second >= notBefore && second <= notAfter) return undefined
   const evidence = { now: instant(second), notBefore: instant(notBefore), notAfter: instant(notAfter) }
   if (second > notAfter) {
-    const problem = `expired at ${evidence.notAfter}; it is ${evidence.now} now`
+    const problem = `expired at ${evidence.notAfter}; it is ${evidence.now} now (${span(second - notAfter)} too late)`
     return { rule: 'expired', problem, remedy: 'issue a new certificate with a later end date', evidence }
   }
-  const wait = (notBefore - second) / 1000
-  const problem = `is not valid before ${evidence.notBefore}; it is ${evidence.now} now (${wait} s too early)`
+  const early = span(notBefore - second)
+  const problem = `is not valid before ${evidence.notBefore}; it is ${evidence.now} now (${early} too early)`
   const remedy = 'compare the clock of the machine that issued it with this one, or wait until it becomes valid'
   return { rule: 'not-yet-valid', problem, remedy, evidence }
 }

@@ -113,3 +113,24 @@ export function isTrustError(value: object): value is TrustError {
 /** ISO 8601 in whole seconds, for messages. */
 export const instant = (ms: number): string =>
   Number.isFinite(ms) ? new Date(ms).toISOString().replace('.000Z', 'Z') : String(ms)
+
+const UNITS = [
+  [24 * 60 * 60 * 1000, 'd'],
+  [60 * 60 * 1000, 'h'],
+  [60 * 1000, 'min'],
+  [1000, 's'],
+] as const
+
+/** A length of time in its two largest units, for messages: `3 d 4 h`, `5 min`, `0 s`. */
+export function span(ms: number): string {
+  if (!Number.isFinite(ms)) return 'for ever'
+  const parts: string[] = []
+  let rest = Math.abs(ms)
+  for (const [size, unit] of UNITS) {
+    const amount = Math.floor(rest / size)
+    rest -= amount * size
+    if (amount > 0 || (unit === 's' && parts.length === 0)) parts.push(`${amount} ${unit}`)
+    if (parts.length === 2) break
+  }
+  return parts.join(' ')
+}

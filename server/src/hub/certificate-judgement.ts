@@ -1,7 +1,8 @@
-import { certificateId, parseCertificate, ParseError } from '@holdfast/pki'
+import { certificateId, parseCertificate, ParseError, span } from '@holdfast/pki'
 import type { Certificate, TrustError } from '@holdfast/pki'
 import { timingSafeEqual } from 'node:crypto'
 import type { DeviceAuthentication } from '../model/device.ts'
+import { printable } from '../model/ids.ts'
 import type { Proof } from './device-credential.ts'
 import { CERTIFICATE_AUTH_METHOD } from './device-credential.ts'
 import type { Finding } from './finding.ts'
@@ -46,10 +47,8 @@ export function judgeThumbprint(
   const primary = hasThumbprint(leaf, primaryThumbprint)
   const secondary = hasThumbprint(leaf, secondaryThumbprint)
   if (!primary && !secondary) return thumbprintMismatch(authentication, leaf)
-  if (now < leaf.notBefore)
-    return finding('certificate-not-yet-valid', `The certificate is valid only from ${instant(leaf.notBefore)}.`)
-  if (now > leaf.notAfter)
-    return finding('certificate-expired', `The certificate expired at ${instant(leaf.notAfter)}.`)
+  const stale = judgeDates(leaf, now)
+  if (stale !== null) return stale
   return {
     kind: 'proof',
     authMethod: CERTIFICATE_AUTH_METHOD,
@@ -67,19 +66,53 @@ function hasThumbprint(leaf: Certificate, thumbprint: string | null): boolean {
   return expected.length === actual.length && timingSafeEqual(expected, actual)
 }
 
+/** For a certificate whose dates no path validation has looked at. Both dates are inclusive. Null when it is valid. */
+export function judgeDates({ subject, notBefore, notAfter }: Certificate, now: number): Finding | null {
+  const second = Math.floor(now / 1000) * 1000
+  const name = `The certificate "${printable(subject.toString(), 200)}"`
+  const evidence = { now: instant(second), notBefore: instant(notBefore), notAfter: instant(notAfter) }
+  if (second < notBefore) {
+    const early = `it is ${evidence.now} now (${span(notBefore - second)} too early)`
+    return finding('certificate-not-yet-valid', `${name} is valid only from ${evidence.notBefore}; ${early}.`, {
+      evidence,
+    })
+  }
+  if (second <= notAfter) return null
+  const late = `it is ${evidence.now} now (${span(second - notAfter)} too late)`
+  return finding('certificate-expired', `${name} expired at ${evidence.notAfter}; ${late}.`, { evidence })
+}
+
 function thumbprintMismatch(
   { primaryThumbprint, secondaryThumbprint }: Extract<DeviceAuthentication, { type: 'selfSigned' }>,
   leaf: Certificate,
 ): Finding {
-  const evidence = { sha1: leaf.sha1, sha256: leaf.sha256 }
-  if (primaryThumbprint === null && secondaryThumbprint === null)
-    return finding('thumbprint-mismatch', 'No thumbprint is set for this device, so no certificate fits.', { evidence })
+  const registered = [primaryThumbprint, secondaryThumbprint].filter((thumbprint) => thumbprint !== null)
+  const evidence = {
+    sha1: leaf.sha1,
+    sha256: leaf.sha256,
+    ...(registered.length > 0 && { registered: registered.join(' ') }),
+  }
+  const name = `"${printable(leaf.subject.toString(), 200)}"`
+  if (registered.length === 0)
+    return finding('thumbprint-mismatch', `No thumbprint is set for this device, so ${name} does not fit.`, {
+      evidence,
+      remedy: `Set the primary thumbprint of the device to ${leaf.sha256}, if this certificate is its own.`,
+    })
+  // Compared is the digest that was registered, so that one is shown.
+  const shown = registered.some(({ length }) => length === SHA1_DIGITS)
+    ? `SHA-1 ${leaf.sha1}`
+    : `SHA-256 ${leaf.sha256}`
+  const expected = registered.map((thumbprint) => thumbprint.toLowerCase()).join(' and ')
   return finding(
     'thumbprint-mismatch',
-    `The certificate has the SHA-256 thumbprint ${leaf.sha256}, which is not registered for this device.`,
-    { evidence },
+    `The certificate ${name} has the thumbprint ${shown}; registered is ${expected}.`,
+    {
+      evidence,
+    },
   )
 }
+
+const SHA1_DIGITS = 40
 
 /** The refusal of a path, as a finding of the hub. */
 export function pathFinding(error: TrustError): Finding {

@@ -14,6 +14,23 @@ export const REFUSAL_GUIDE = {
     remedy:
       'Check that the client speaks TLS 1.2 or newer, trusts the root of the server certificate, and holds the private key of the certificate it shows.',
   },
+  'tls-not-spoken': {
+    meaning: 'What the client sent to a TLS port is not TLS.',
+    remedy: 'Switch TLS on in the client, or correct the port: 8883 for MQTT, 443 for HTTPS, 5671 for AMQP.',
+  },
+  'tls-version-unsupported': {
+    meaning: 'The client offers no version of TLS that the server speaks.',
+    remedy: 'Let the client use TLS 1.2 or 1.3; older versions are broken (RFC 8996).',
+  },
+  'tls-cipher-mismatch': {
+    meaning: 'The client offers no cipher suite or key exchange group that the server accepts.',
+    remedy: 'Allow an ECDHE suite with AES-GCM or ChaCha20-Poly1305 in the client, and the group X25519 or P-256.',
+  },
+  'server-certificate-refused': {
+    meaning: 'The client does not trust the certificate of this server.',
+    remedy:
+      'Give the client the root that signed the server certificate, and connect by a host name that the certificate carries.',
+  },
   'protocol-violation': {
     meaning: 'The bytes received are not what the protocol allows.',
     remedy: 'Check that the client speaks the protocol of this port, in a version that the server supports.',
@@ -41,6 +58,16 @@ export const REFUSAL_GUIDE = {
   'device-disabled': {
     meaning: 'The device proved itself, but it is disabled.',
     remedy: 'Enable the device in the registry if it may connect again.',
+  },
+  'device-quarantined': {
+    meaning: 'The device proved itself, but two holders of its identity were connected at once: it is in quarantine.',
+    remedy:
+      'Look at the evidence with `holdfast alarms`, revoke the credential that leaked, and let the device in again with `holdfast device release`.',
+  },
+  'identity-in-use': {
+    meaning: 'The device proved itself, but its identity has a live session and its policy lets no second one in.',
+    remedy:
+      'If the older session is gone it ends within seconds, and a retry gets in. If it lives, somebody else holds the credential: see `holdfast alarms`.',
   },
   'credential-missing': {
     meaning: 'The device showed neither a token nor a certificate.',

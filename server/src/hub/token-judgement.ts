@@ -1,3 +1,4 @@
+import { span } from '@holdfast/pki'
 import type { Finding } from './finding.ts'
 import { finding } from './finding.ts'
 import type { SasKeyRule, SasResource, SasToken } from './sas-token.ts'
@@ -20,7 +21,10 @@ export function readToken(text: string, now: number): ReadToken | Finding {
     return finding('token-malformed', error.message)
   }
   if (now >= token.expiresAt)
-    return finding('token-expired', `The token expired at ${instant(token.expiresAt)}; it is ${instant(now)}.`)
+    return finding(
+      'token-expired',
+      `The token expired at ${instant(token.expiresAt)}; it is ${instant(now)} now (${span(now - token.expiresAt)} too late).`,
+    )
   return { kind: 'token', token }
 }
 

@@ -22,6 +22,10 @@ export type RefusalRule = `chain:${string}` | (typeof REFUSAL_RULES)[number]
 
 export const REFUSAL_RULES = [
   'tls-handshake-failed',
+  'tls-not-spoken',
+  'tls-version-unsupported',
+  'tls-cipher-mismatch',
+  'server-certificate-refused',
   'protocol-violation',
   'connect-timeout',
   'hub-name-unknown',
@@ -29,6 +33,8 @@ export const REFUSAL_RULES = [
   'device-id-invalid',
   'device-unknown',
   'device-disabled',
+  'device-quarantined',
+  'identity-in-use',
   'credential-missing',
   'credential-kind-mismatch',
   'client-certificate-missing',

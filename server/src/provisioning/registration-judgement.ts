@@ -1,6 +1,6 @@
-import { sameBytes } from '@holdfast/pki'
+import { parseCertificate, sameBytes } from '@holdfast/pki'
 import type { Certificate, VerifiedPath } from '@holdfast/pki'
-import { instant } from '../hub/certificate-judgement.ts'
+import { judgeDates } from '../hub/certificate-judgement.ts'
 import { judgeCommonName } from '../hub/common-name.ts'
 import type { Finding } from '../hub/finding.ts'
 import { finding, isFinding } from '../hub/finding.ts'
@@ -23,22 +23,16 @@ export function judgeRegistrationName(leaf: Certificate, id: RegistrationId, pre
 /** An individual enrollment holds the very certificate, not just its name or key. */
 export function judgeEnrolledCertificate(leaf: Certificate, { primary, secondary }: CertificateSlots): Finding | null {
   if (sameBytes(leaf.der, primary) || (secondary !== null && sameBytes(leaf.der, secondary))) return null
-  const message = `The certificate "${leaf.subject.toString()}" is neither the primary nor the secondary one of the enrollment.`
-  return finding('attestation-mismatch', message, { evidence: { sha256: leaf.sha256 } })
+  const enrolled = [primary, ...(secondary === null ? [] : [secondary])].map((der) => parseCertificate(der).sha256)
+  const message = `The certificate "${leaf.subject.toString()}" (SHA-256 ${leaf.sha256}) is neither the primary nor the secondary one of the enrollment (${enrolled.join(' and ')}).`
+  return finding('attestation-mismatch', message, { evidence: { sha256: leaf.sha256, enrolled: enrolled.join(' ') } })
 }
 
-/** For a self-signed certificate, whose dates no path validation has looked at. Both dates are inclusive. */
-export function judgeValidity({ subject, notBefore, notAfter }: Certificate, now: number): Finding | null {
-  if (now < notBefore)
-    return finding(
-      'certificate-not-yet-valid',
-      `The certificate "${subject.toString()}" is valid only from ${instant(notBefore)}.`,
-    )
-  if (now > notAfter)
-    return finding('certificate-expired', `The certificate "${subject.toString()}" expired at ${instant(notAfter)}.`, {
-      remedy: 'Enroll a new certificate of the device as the secondary one before the old one ends.',
-    })
-  return null
+/** For a self-signed certificate, which is enrolled itself. Null when it is valid. */
+export function judgeValidity(leaf: Certificate, now: number): Finding | null {
+  const stale = judgeDates(leaf, now)
+  if (stale?.rule !== 'certificate-expired') return stale
+  return { ...stale, remedy: 'Enroll a new certificate of the device as the secondary one before the old one ends.' }
 }
 
 /**
