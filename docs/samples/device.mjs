@@ -25,11 +25,12 @@ const client = device.Client.fromConnectionString(connection, Mqtt)
 await client.setOptions(identity)
 await client.open()
 for (const temperature of [21.5, 22, 22.5]) {
-  const message = new device.Message(JSON.stringify({ temperature }))
+  const body = JSON.stringify({ temperature })
+  const message = new device.Message(body)
   message.contentType = 'application/json'
   message.contentEncoding = 'utf-8'
   message.properties.add('alarm', String(temperature > 22))
   await client.sendEvent(message)
-  console.log(`acknowledged: ${message.getData()}`)
+  console.log(`acknowledged: ${body}`)
 }
 await client.close()

@@ -45,7 +45,7 @@ out of range stop the start, with a message that names them.
 Paths are relative to the folder that the server was started in. Settings are read once, at the start.`
 
 export function configurationPage(): string {
-  const rows = rowsOf('', ConfigFile as unknown as Schema)
+  const rows = rowsOf('', ConfigFile)
   return (
     [
       generatedFrom('server/src/config.ts', 'cli/src/start/options.ts'),

@@ -84,7 +84,7 @@ function matches(event: ReceivedEvent, { device, property }: MonitorOptions): bo
     const fits = device.endsWith('*') ? event.deviceId.startsWith(device.slice(0, -1)) : event.deviceId === device
     if (!fits) return false
   }
-  return (property ?? []).every(([key, value]) => String(event.application[key] ?? '') === value)
+  return (property ?? []).every(([key, value]) => key in event.application && String(event.application[key]) === value)
 }
 
 function readFrom(text: string): ReadFrom {
