@@ -1,5 +1,4 @@
 import type { TrustRule } from '@holdfast/pki'
-import type { RefusalAdvice } from './refusal-guide.ts'
 
 /**
  * What each rule of path validation means, in general. A refusal itself names the certificate and carries the remedy that
@@ -105,4 +104,4 @@ export const CHAIN_RULE_GUIDE = {
     meaning: 'A certificate of the chain was revoked.',
     remedy: 'Give the device a new certificate with a new key, unless it was revoked for good cause.',
   },
-} as const satisfies Record<TrustRule, RefusalAdvice>
+} as const satisfies Record<TrustRule, { meaning: string; remedy: string }>

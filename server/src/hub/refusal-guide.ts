@@ -1,4 +1,5 @@
 import type { REFUSAL_RULES, RefusalRule } from '../model/refusal.ts'
+import { CHAIN_RULE_GUIDE } from './chain-rule-guide.ts'
 
 export interface RefusalAdvice {
   /** What the rule means, one sentence. */
@@ -196,11 +197,17 @@ export const REFUSAL_GUIDE = {
   },
 } as const satisfies Record<(typeof REFUSAL_RULES)[number], RefusalAdvice>
 
-const PATH_ADVICE: RefusalAdvice = {
+/** For what is stored and was recorded by a release that knew other rules. */
+const UNKNOWN_RULE: RefusalAdvice = {
   meaning: 'The certificate path breaks a rule of RFC 5280.',
   remedy: 'Inspect the chain with `holdfast pki verify`, which names the certificate and the rule.',
 }
 
+const ADVICE: ReadonlyMap<string, RefusalAdvice> = new Map([
+  ...Object.entries(REFUSAL_GUIDE),
+  ...Object.entries(CHAIN_RULE_GUIDE).map(([rule, advice]) => [`chain:${rule}`, advice] as const),
+])
+
 export function adviceFor(rule: RefusalRule): RefusalAdvice {
-  return Object.hasOwn(REFUSAL_GUIDE, rule) ? REFUSAL_GUIDE[rule as keyof typeof REFUSAL_GUIDE] : PATH_ADVICE
+  return ADVICE.get(rule) ?? UNKNOWN_RULE
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, suite, test } from 'node:test'
-import { adviceFor, REFUSAL_GUIDE } from '../../src/hub/refusal-guide.ts'
+import { trustRules } from '@holdfast/pki'
+import { adviceFor } from '../../src/hub/refusal-guide.ts'
 import { ofPeer, summarizeChain } from '../../src/hub/refusals.ts'
 import type { RefusalDraft } from '../../src/hub/refusals.ts'
 import { REFUSAL_RULES } from '../../src/model/refusal.ts'
@@ -81,11 +82,11 @@ suite('refusals', () => {
 })
 
 test('the refusal guide has whole sentences for every rule', () => {
-  for (const rule of REFUSAL_RULES) {
-    const { meaning, remedy } = REFUSAL_GUIDE[rule]
+  for (const rule of [...REFUSAL_RULES, ...trustRules.map((each) => `chain:${each}` as const)]) {
+    const { meaning, remedy } = adviceFor(rule)
     for (const text of [meaning, remedy]) assert.match(text, /^[A-Z].*\.$/s, rule)
   }
-  assert.match(adviceFor('chain:expired').remedy, /holdfast pki verify/)
+  assert.notEqual(adviceFor('chain:expired').remedy, adviceFor('chain:revoked').remedy)
   assert.match(adviceFor('chain:toString').remedy, /holdfast pki verify/)
 })
 
