@@ -7,19 +7,25 @@ import { ConfigError } from './config.ts'
 import type { Config, HubConfig } from './config.ts'
 import type { HubError } from './errors.ts'
 import { serveHttp } from './http/api.ts'
+import { twinJson } from './http/service/twin-json.ts'
 import { hasManagementToken, issueManagementToken } from './http/management/access.ts'
 import { ensurePolicies } from './hub/access-policies.ts'
+import { Alarms } from './hub/alarms.ts'
 import { Door } from './hub/authenticate.ts'
 import { AuthorityUsage } from './hub/authority-usage.ts'
 import { CertificateAuthorities } from './hub/certificate-authorities.ts'
+import { Clones } from './hub/clones.ts'
 import { Consumers } from './hub/consumers.ts'
 import { CrlFetcher } from './hub/crl-fetcher.ts'
 import { Crls } from './hub/crls.ts'
 import { Devices } from './hub/devices.ts'
+import { Duplicates } from './hub/duplicates.ts'
 import { ExpiryWatch } from './hub/expiry-watch.ts'
 import { Hubs } from './hub/hubs.ts'
 import { OcspClient } from './hub/ocsp-client.ts'
+import { Operations } from './hub/operations.ts'
 import { PathTrust } from './hub/path-trust.ts'
+import { Quarantine } from './hub/quarantine.ts'
 import { Refusals } from './hub/refusals.ts'
 import { Revocations } from './hub/revocations.ts'
 import { SessionWatch } from './hub/session-watch.ts'
@@ -125,6 +131,20 @@ async function assemble(
   const bus = openLocalBus({ onListenerError: (error) => log.error({ err: error }, 'a listener of the bus failed') })
   onClose(() => bus.close())
   const refusals = new Refusals({ registry, bus, clock, random, metrics })
+  const operations = new Operations({
+    hubs,
+    log: telemetryLog,
+    clock,
+    random,
+    logger: log,
+    metrics,
+    twinOf: (device) => twinJson(device, false),
+  })
+  onClose(() => operations.close())
+  const alarms = new Alarms({ registry, clock, random, log, metrics })
+  onClose(() => alarms.close())
+  const clones = new Clones({ registry, alarms, clock, log })
+  onClose(() => clones.close())
   const anchors = new TrustAnchors({ registry, hubs, bus, clock })
   onClose(() => anchors.close())
   const { trust, crls } = await openRevocation({ registry, hubs, bus, clock, random, log }, onClose)
@@ -136,13 +156,17 @@ async function assemble(
     trust,
     refusals,
     clock,
+    clones,
     provisioningHosts: config.provisioning.hosts,
   })
-  const sessions = new Sessions({ registry, revocations, bus, clock, log, metrics })
+  const quarantine = new Quarantine({ registry, bus, clock })
+  const duplicates = new Duplicates({ hubs, refusals, quarantine, alarms, clock, log })
+  const sessions = new Sessions({ registry, revocations, bus, clock, log, metrics, duplicates })
+  writeDown({ operations, refusals, revocations, alarms, sessions })
   onClose(() => sessions.close())
   const watch = new SessionWatch({ sessions, trust, anchors, hubs, registry, bus, clock, log })
   onClose(() => watch.close())
-  const devices = new Devices({ registry, bus, clock, random })
+  const devices = new Devices({ registry, bus, clock, random, lifecycle: operations })
   const telemetry = new Telemetry({ hubs, log: telemetryLog, metrics })
   const consumers = new Consumers({ hubs, registry, log: telemetryLog, clock })
   const authorities = new CertificateAuthorities({
@@ -164,7 +188,13 @@ async function assemble(
   }))
   const enrollments = new Enrollments({ registry, bus, clock, random })
   const rehearsing = { scope: idScope, hubs, linkedHubs, registry, anchors, trust, refusals, bus, clock, random }
-  const registrar = new Registrar({ ...rehearsing, webhook: new AllocationWebhook(), log, metrics })
+  const registrar = new Registrar({
+    ...rehearsing,
+    webhook: new AllocationWebhook(),
+    lifecycle: operations,
+    log,
+    metrics,
+  })
   onClose(() => registrar.close())
 
   const identity = await ServerIdentity.open({
@@ -230,6 +260,9 @@ async function assemble(
     expiry,
     rehearsing,
     refusals,
+    alarms,
+    operations,
+    quarantine,
     enrollments,
     registrar,
     policies: registry.policies,
@@ -279,6 +312,24 @@ async function openRevocation(
   trust.onVerified((hub, path) => fetcher.notice(hub, path))
   onClose(() => fetcher.close())
   return { trust, crls }
+}
+
+/** What happens goes to the operations streams. */
+function writeDown(parts: {
+  operations: Operations
+  refusals: Refusals
+  revocations: Revocations
+  alarms: Alarms
+  sessions: Sessions
+}): void {
+  const { operations, refusals, revocations, alarms, sessions } = parts
+  sessions.onChange((session, change) => operations.connection(session, change))
+  refusals.onRecord((refusal) => operations.refused(refusal))
+  alarms.onRaise((alarm) => operations.alarmed(alarm))
+  revocations.onRecord((record) => {
+    if (record.kind === 'revocation') operations.revoked(record)
+    return 0
+  })
 }
 
 function homeHub(config: Config): HubConfig {

@@ -27,6 +27,24 @@ export class Metrics {
     labelNames: ['limit'],
     registers: [this.registry],
   })
+  readonly alarms = new Counter({
+    name: 'holdfast_alarms_total',
+    help: 'Alarms by kind',
+    labelNames: ['kind'],
+    registers: [this.registry],
+  })
+  readonly droppedOperations = new Counter({
+    name: 'holdfast_dropped_operation_events_total',
+    help: 'Events that the operations streams were too slow or too full for',
+    labelNames: ['category'],
+    registers: [this.registry],
+  })
+  readonly webhookDeliveries = new Counter({
+    name: 'holdfast_webhook_deliveries_total',
+    help: 'Calls of webhooks by outcome',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  })
   readonly messages = new Counter({
     name: 'holdfast_messages_total',
     help: 'Device-to-cloud messages made durable',

@@ -1,8 +1,7 @@
 import type { Door } from '../hub/authenticate.ts'
-import type { Hubs } from '../hub/hubs.ts'
+import type { EventStream, Hubs } from '../hub/hubs.ts'
 import { HubError } from '../errors.ts'
 import { parseHubName, printable } from '../model/ids.ts'
-import type { HubName } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
 import { pathSegments } from './addresses.ts'
 import type { Claims } from './claims.ts'
@@ -30,25 +29,25 @@ export class TokenNode {
   async answer(request: Message): Promise<Reply> {
     const { audience, token } = parsePutToken(request)
     const path = pathSegments(audience)
-    const hub = path === null ? null : this.#hubOf(audience, path)
-    if (path === null || hub === null)
+    const stream = path === null ? null : this.#streamOf(audience, path)
+    if (path === null || stream === null)
       throw new HubError('hub-not-found', `No hub of this server has the name in the audience '${printable(audience)}'`)
-    const { expiresAt } = await this.#parts.door.eventReader(hub, token, audience, this.#peer)
-    if (!this.#claims.add({ hub, path, expiresAt }))
+    const { expiresAt } = await this.#parts.door.eventReader(stream.hub.name, token, audience, this.#peer)
+    if (!this.#claims.add({ hub: stream.name, path, expiresAt }))
       throw new HubError('throttled', 'This connection holds too many tokens: use one for the whole entity')
     this.#onClaim()
     return { status: 202, description: 'Accepted' }
   }
 
-  /** The entity of an Event Hubs audience is the hub's name. */
-  #hubOf(audience: string, [entity = '']: readonly string[]): HubName | null {
+  /** The entity of an Event Hubs audience names a stream. */
+  #streamOf(audience: string, [entity = '']: readonly string[]): EventStream | null {
     if (!/^(?:sb|amqps?):\/\//i.test(audience))
       throw new HubError(
         'not-implemented',
         'This server takes tokens for its event stream (sb://…) over AMQP: devices connect by MQTT, services use HTTPS',
       )
     try {
-      return this.#parts.hubs.get(parseHubName(entity))?.name ?? null
+      return this.#parts.hubs.stream(parseHubName(entity))
     } catch (error) {
       if (error instanceof HubError) return null
       throw error

@@ -3,6 +3,7 @@ import type { HubName } from '../model/ids.ts'
 
 /** A right to read, proven by a token. */
 export interface Claim {
+  /** Name of the stream. */
   readonly hub: HubName
   /** Path of the audience, see `pathSegments`. */
   readonly path: readonly string[]
@@ -25,7 +26,7 @@ export class Claims {
     return true
   }
 
-  /** The hub that a path may be read from, or null when no live token covers it. */
+  /** The stream that a path may be read from, or null when no live token covers it. */
   hubFor(path: readonly string[], now: number): HubName | null {
     for (const claim of this.#byPath.values())
       if (now < claim.expiresAt && coversPath(claim.path, path, 'any-case')) return claim.hub

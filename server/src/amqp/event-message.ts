@@ -100,6 +100,7 @@ function writeApplicationProperties(out: Encoder, { application }: HubEvent): vo
 
 function annotations(event: HubEvent): readonly (readonly [string, string | null | undefined])[] {
   const { properties } = event
+  if (event.source !== 'Telemetry') return [['iothub-message-source', event.source]]
   return [
     ['iothub-connection-device-id', event.deviceId],
     ['iothub-connection-module-id', event.moduleId],

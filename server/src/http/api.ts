@@ -6,6 +6,7 @@ import fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
 import { HubError } from '../errors.ts'
+import type { Alarms } from '../hub/alarms.ts'
 import type { Door } from '../hub/authenticate.ts'
 import type { AuthorityUsage } from '../hub/authority-usage.ts'
 import type { CertificateAuthorities } from '../hub/certificate-authorities.ts'
@@ -15,6 +16,8 @@ import type { Consumers } from '../hub/consumers.ts'
 import type { Devices } from '../hub/devices.ts'
 import type { ExpiryWatch } from '../hub/expiry-watch.ts'
 import type { Hubs } from '../hub/hubs.ts'
+import type { Operations } from '../hub/operations.ts'
+import type { Quarantine } from '../hub/quarantine.ts'
 import type { Refusals } from '../hub/refusals.ts'
 import type { Sessions } from '../hub/sessions.ts'
 import type { Telemetry } from '../hub/telemetry.ts'
@@ -56,6 +59,9 @@ export interface HttpParts {
   readonly expiry: ExpiryWatch
   readonly rehearsing: RehearsalParts
   readonly refusals: Refusals
+  readonly alarms: Alarms
+  readonly operations: Operations
+  readonly quarantine: Quarantine
   readonly enrollments: Enrollments
   readonly registrar: Registrar
   readonly policies: PolicyStore

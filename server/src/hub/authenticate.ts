@@ -7,6 +7,7 @@ import type { Peer } from '../model/peer.ts'
 import type { RefusalArea } from '../model/refusal.ts'
 import type { Registry } from '../ports/registry.ts'
 import { credentialOf } from './device-credential.ts'
+import type { Clones } from './clones.ts'
 import type { Finding } from './finding.ts'
 import { isFinding } from './finding.ts'
 import type { HubDefinition } from './hubs.ts'
@@ -112,6 +113,8 @@ interface Attempt {
 export interface DoorParts extends JudgementParts {
   readonly registry: Pick<Registry, 'devices' | 'policies' | 'enrollments' | 'sightings'>
   readonly refusals: Refusals
+  /** Told what each device proved itself with. */
+  readonly clones?: Pick<Clones, 'note'>
   /** Host names of the provisioning service; localhost is always one. */
   readonly provisioningHosts: readonly string[]
 }
@@ -138,8 +141,10 @@ export class Door {
     }
     const { hub, device, proof, grounds, expiresAt } = verdict
     const { leaf, path } = proof
-    if (leaf !== undefined)
+    if (leaf !== undefined) {
       registry.sightings.note(sightingOf(device, { leaf, path }, { seen: clock.now(), by: 'connect' }))
+      this.#parts.clones?.note(device, leaf, peer)
+    }
     const { moduleId, modelId } = claim
     return new AuthenticatedDevice(seal, { ...proof, grounds, expiresAt, hub, device, moduleId, modelId })
   }

@@ -6,7 +6,7 @@ import type { Registry } from '../ports/registry.ts'
 import type { PartitionBounds, TelemetryLog } from '../ports/telemetry-log.ts'
 import type { EventReader, ReaderIdentity } from './event-reader.ts'
 import { LogReader } from './event-reader.ts'
-import type { HubDefinition, Hubs } from './hubs.ts'
+import type { EventStream, Hubs } from './hubs.ts'
 import { ReaderSeats } from './reader-seats.ts'
 import type { StartPosition } from './start-position.ts'
 import { firstSequence } from './start-position.ts'
@@ -21,6 +21,7 @@ const MAX_GROUPS = 100
 const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9\-._]{0,49}$/
 
 export interface OpenRequest {
+  /** Name of the stream. */
   readonly hub: HubName
   /** In any case. */
   readonly group: string
@@ -32,7 +33,7 @@ export interface OpenRequest {
   readonly name: string
 }
 
-/** Readers of the hubs' streams: who may read beside whom, and from where. */
+/** Readers of the hubs' streams, each called by its name (see Hubs.stream): who may read beside whom, and from where. */
 export class Consumers {
   readonly #hubs: Hubs
   readonly #registry: Pick<Registry, 'consumerGroups' | 'settings'>
@@ -53,12 +54,12 @@ export class Consumers {
   }
 
   partitionIds(hub: HubName): readonly string[] {
-    return Array.from({ length: this.#hub(hub).partitions }, (_, index) => String(index))
+    return Array.from({ length: this.#stream(hub).partitions }, (_, index) => String(index))
   }
 
   /** `createdAt` in ms: when the stream was first asked for. */
   async hubInfo(hub: HubName): Promise<{ readonly createdAt: number }> {
-    const key = `hub/${this.#hub(hub).name}/created`
+    const key = `hub/${this.#stream(hub).name}/created`
     const known = await this.#registry.settings.get(key)
     if (known !== null) return { createdAt: Number(known) }
     const createdAt = this.#clock.now()
@@ -72,7 +73,7 @@ export class Consumers {
   }
 
   async groups(hub: HubName): Promise<readonly string[]> {
-    return [DEFAULT_CONSUMER_GROUP, ...(await this.#registry.consumerGroups.list(this.#hub(hub).name))]
+    return [DEFAULT_CONSUMER_GROUP, ...(await this.#registry.consumerGroups.list(this.#stream(hub).name))]
   }
 
   /** Names differ in more than case. Rejects with `argument-invalid` or `consumer-group-already-exists`. */
@@ -118,14 +119,14 @@ export class Consumers {
     return reader
   }
 
-  #hub(name: HubName): HubDefinition {
-    const hub = this.#hubs.get(name)
-    if (hub === null) throw new HubError('hub-not-found', `This server holds no hub '${name}'.`)
-    return hub
+  #stream(name: HubName): EventStream {
+    const stream = this.#hubs.stream(name)
+    if (stream === null) throw new HubError('hub-not-found', `This server holds no hub '${name}'.`)
+    return stream
   }
 
   #partition(hub: HubName, id: string): number {
-    const { partitions } = this.#hub(hub)
+    const { partitions } = this.#stream(hub)
     if (/^\d{1,3}$/.test(id) && Number(id) < partitions) return Number(id)
     throw new HubError(
       'partition-not-found',

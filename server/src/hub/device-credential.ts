@@ -26,11 +26,13 @@ function authMethod(scope: 'device' | 'hub', type: string, issuer: string): stri
 
 /**
  * Names the identity, the credential it is set up for and whether it may use it. A session opened under another one
- * rests on something that was taken away since: the device disabled or made again, a key or a thumbprint replaced.
+ * rests on something that was taken away since: the device disabled, quarantined or made again, a key or a thumbprint replaced.
  */
-export function credentialOf(device: Pick<Device, 'generationId' | 'status' | 'authentication'>): string {
-  const { generationId, status, authentication } = device
+export function credentialOf(
+  device: Pick<Device, 'generationId' | 'status' | 'authentication' | 'quarantine'>,
+): string {
+  const { generationId, status, authentication, quarantine } = device
   return createHash('sha256')
-    .update(JSON.stringify([generationId, status, authentication]))
+    .update(JSON.stringify([generationId, status, authentication, quarantine]))
     .digest('base64')
 }

@@ -43,6 +43,12 @@ export interface BulkResult {
   readonly errors: readonly { readonly deviceId: string; readonly mode: string; readonly error: HubError }[]
 }
 
+/** Told once an identity has been made or deleted. */
+export interface DeviceLifecycle {
+  created(device: Device): void
+  deleted(device: Pick<Device, 'hub' | 'deviceId'>): void
+}
+
 /** The device identities of the hubs. A change is told to the sessions, which close what it takes the ground from. */
 export class Devices {
   readonly #registry: Pick<Registry, 'devices'>
@@ -50,7 +56,16 @@ export class Devices {
   readonly #clock: Clock
   readonly #random: Randomness
 
-  constructor(parts: { registry: Pick<Registry, 'devices'>; bus: Bus; clock: Clock; random: Randomness }) {
+  readonly #lifecycle: DeviceLifecycle | undefined
+
+  constructor(parts: {
+    registry: Pick<Registry, 'devices'>
+    bus: Bus
+    clock: Clock
+    random: Randomness
+    lifecycle?: DeviceLifecycle
+  }) {
+    this.#lifecycle = parts.lifecycle
     this.#registry = parts.registry
     this.#bus = parts.bus
     this.#clock = parts.clock
@@ -62,6 +77,7 @@ export class Devices {
     const device = newDevice(hub, spec, this.#clock.now(), this.#random)
     if ((await this.#registry.devices.create(device)) === 'exists')
       throw new HubError('device-already-exists', `Hub '${hub}' already has a device '${device.deviceId}'.`)
+    this.#lifecycle?.created(device)
     return device
   }
 
@@ -98,6 +114,7 @@ export class Devices {
     const outcome = await this.#registry.devices.delete(hub, deviceId, expected)
     requireWritten(outcome, hub, deviceId)
     this.#tell({ hub, deviceId }, 'deleted')
+    this.#lifecycle?.deleted({ hub, deviceId })
   }
 
   statistics(hub: HubName): Promise<DeviceCounts> {

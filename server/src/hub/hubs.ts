@@ -1,4 +1,7 @@
+import { parseHubName } from '../model/ids.ts'
+import type { DuplicatePolicy } from '../model/device.ts'
 import type { HubName } from '../model/ids.ts'
+import type { EventCategory } from '../model/message.ts'
 
 export interface HubDefinition {
   readonly name: HubName
@@ -8,6 +11,27 @@ export interface HubDefinition {
   readonly partitions: number
   /** How strictly device certificates are judged; `compatible` unless given. */
   readonly profile?: 'compatible' | 'strict'
+  /** What a second session of an identity meets; `take-over` unless given. */
+  readonly duplicates?: DuplicatePolicy
+  /** Which events besides telemetry go into the hub's own stream too; none unless given. */
+  readonly events?: readonly EventCategory[]
+}
+
+/** A durable stream, read as one entity of the Event Hubs-compatible endpoint. */
+export interface EventStream {
+  /** The entity's path, and the key of the stream in the log. */
+  readonly name: HubName
+  readonly hub: HubDefinition
+  readonly partitions: number
+}
+
+const OPERATIONS = '-operations'
+/** As the service has it; leaves room for the name of the operations stream. */
+export const MAX_HUB_NAME_LENGTH = 50
+
+/** The stream of a hub's events that are no telemetry. One partition: they have one order. */
+export function operationsStreamOf(hub: HubName): HubName {
+  return parseHubName(`${hub}${OPERATIONS}`)
 }
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1']
@@ -39,6 +63,14 @@ export class Hubs {
 
   get(name: HubName): HubDefinition | null {
     return this.#byName.get(name) ?? null
+  }
+
+  /** By the name of its entity: the hub's own name is its telemetry. */
+  stream(name: HubName): EventStream | null {
+    const hub = this.#byName.get(name)
+    if (hub !== undefined) return { name, hub, partitions: hub.partitions }
+    const owner = name.endsWith(OPERATIONS) ? this.#byName.get(name.slice(0, -OPERATIONS.length)) : undefined
+    return owner === undefined ? null : { name, hub: owner, partitions: 1 }
   }
 
   all(): readonly HubDefinition[] {

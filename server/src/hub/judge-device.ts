@@ -113,7 +113,12 @@ async function findDevice(
 }
 
 /** Null when the device may connect at all. */
-export function judgeEnabled({ deviceId, status, statusReason }: Device): Finding | null {
+export function judgeEnabled({ deviceId, status, statusReason, quarantine }: Device): Finding | null {
+  if (quarantine !== undefined) {
+    const since = new Date(quarantine.since).toISOString()
+    const message = `Device '${deviceId}' is in quarantine since ${since}: two holders of it were connected at once.`
+    return finding('device-quarantined', message, { evidence: { alarm: quarantine.alarmId } })
+  }
   if (status === 'enabled') return null
   const reason = statusReason ? `: ${printable(statusReason, 128)}` : ''
   return finding('device-disabled', `Device '${deviceId}' is disabled${reason}.`)

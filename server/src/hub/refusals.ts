@@ -1,4 +1,5 @@
 import { parseCertificate, ParseError } from '@holdfast/pki'
+import type { Certificate } from '@holdfast/pki'
 import { createHash } from 'node:crypto'
 import { HubError } from '../errors.ts'
 import type { HubErrorCode } from '../errors.ts'
@@ -53,6 +54,7 @@ export class Refusals {
   /** Rows by address in the present second. */
   readonly #rows = new Map<string, number>()
   #second = 0
+  readonly #listeners: ((refusal: Refusal) => void)[] = []
 
   constructor(parts: {
     registry: Pick<Registry, 'refusals'>
@@ -80,9 +82,15 @@ export class Refusals {
     this.#remember(key, refusal)
     if (this.#hasRoom(draft.peer.address, now)) {
       this.#registry.refusals.add(refusal)
+      for (const listener of this.#listeners) listener(refusal)
       this.#bus.publish({ kind: 'refused' })
     }
     return refusal
+  }
+
+  /** Told of each refusal that is kept, for the life of the server. */
+  onRecord(listener: (refusal: Refusal) => void): void {
+    this.#listeners.push(listener)
   }
 
   /** Records the attempt and returns the error to throw. */
@@ -143,14 +151,19 @@ export function summarizeChain(chain: readonly Uint8Array[]): CertificateSummary
 
 function summarizeDer(der: Uint8Array): CertificateSummary {
   try {
-    const { subject, issuer, serialHex, notBefore, notAfter, sha256 } = parseCertificate(der)
-    const names = { subject: printable(subject.toString(), MAX_NAME), issuer: printable(issuer.toString(), MAX_NAME) }
-    return { ...names, serial: serialHex.slice(0, 80), notBefore, notAfter, sha256 }
+    return summarizeCertificate(parseCertificate(der))
   } catch (error) {
     if (!(error instanceof ParseError)) throw error
     const sha256 = createHash('sha256').update(der).digest('hex')
     return { subject: `(unreadable: ${error.message})`, issuer: '', serial: '', notBefore: 0, notAfter: 0, sha256 }
   }
+}
+
+/** Safe to show, whatever names the certificate has. */
+export function summarizeCertificate(certificate: Certificate): CertificateSummary {
+  const { subject, issuer, serialHex, notBefore, notAfter, sha256 } = certificate
+  const names = { subject: printable(subject.toString(), MAX_NAME), issuer: printable(issuer.toString(), MAX_NAME) }
+  return { ...names, serial: serialHex.slice(0, 80), notBefore, notAfter, sha256 }
 }
 
 function bounded(draft: RefusalDraft, trackingId: string, time: number): Refusal {

@@ -8,6 +8,7 @@ import type { Bus, Hint } from '../ports/bus.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Registry } from '../ports/registry.ts'
 import { credentialOf } from './device-credential.ts'
+import type { Duplicates } from './duplicates.ts'
 import { RecentChanges } from './recent-changes.ts'
 import type { Revocations } from './revocations.ts'
 import { SessionExpiry } from './session-expiry.ts'
@@ -22,7 +23,12 @@ export interface SessionsParts {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Pick<Metrics, 'connections' | 'connects'>
+  /** Judges a second session of an identity; absent: it always takes over. */
+  readonly duplicates?: Pick<Duplicates, 'meet'>
 }
+
+/** Told of each session that begins or ends; a session that is taken over ends before the newer one begins. */
+export type SessionListener = (session: Session, change: 'connected' | 'disconnected') => void
 
 /**
  * The live connections of this server: one for each identity. A session is closed when a newer one of its identity
@@ -37,6 +43,7 @@ export class Sessions {
   readonly #byHub = new Map<HubName, number>()
   readonly #expiry = new SessionExpiry()
   readonly #changes = new RecentChanges()
+  readonly #listeners: SessionListener[] = []
   readonly #unsubscribe: () => void
   readonly #timer: NodeJS.Timeout
 
@@ -47,10 +54,21 @@ export class Sessions {
     this.#timer.unref()
   }
 
-  /** Takes over the identity: an older session of it is closed with 'superseded'. */
+  /** For the life of the server. */
+  onChange(listener: SessionListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /**
+   * Takes over the identity: an older session of it is closed with 'superseded'.
+   * @throws RefusedError when the identity's policy lets no second session in.
+   */
   open(session: Session): void {
     const older = this.find(session.hub, session.deviceId, session.moduleId)
-    if (older !== null) this.#close(older, 'superseded')
+    if (older !== null) {
+      this.#parts.duplicates?.meet(older, session)
+      this.#close(older, 'superseded')
+    }
     this.#add(session)
     this.#touch(session, session.path.length > 0 ? session.peer.chain[0] : undefined)
     this.#parts.metrics.connections.inc({ protocol: session.peer.protocol })
@@ -168,6 +186,7 @@ export class Sessions {
     }
     this.#byHub.set(session.hub, this.count(session.hub) + 1)
     this.#expiry.add(session)
+    for (const listener of this.#listeners) listener(session, 'connected')
   }
 
   /** False when the session is not the present one of its identity. */
@@ -185,6 +204,7 @@ export class Sessions {
     this.#byHub.set(session.hub, this.count(session.hub) - 1)
     this.#expiry.remove(session)
     this.#parts.metrics.connections.dec({ protocol: session.peer.protocol })
+    for (const listener of this.#listeners) listener(session, 'disconnected')
     return true
   }
 

@@ -11,6 +11,18 @@ export type DeviceAuthentication =
     }
   | { readonly type: 'certificateAuthority' }
 
+/** What happens when an identity that has a live session connects once more. */
+export const DUPLICATE_POLICIES = ['take-over', 'refuse-new', 'quarantine'] as const
+export type DuplicatePolicy = (typeof DUPLICATE_POLICIES)[number]
+
+/** Blocked until a person decides: two holders of the identity were alive at once. */
+export interface Quarantine {
+  /** ms. */
+  readonly since: number
+  /** Of the alarm that holds the evidence. */
+  readonly alarmId: string
+}
+
 export type DeviceStatus = 'enabled' | 'disabled'
 
 /**
@@ -35,6 +47,10 @@ export interface Device {
   readonly twin: Twin
   /** Present when the provisioning service put the device here: what proved it, so that a later revocation reaches it. */
   readonly provenance: DeviceProvenance | null
+  /** Absent: as its hub has it. */
+  readonly duplicates?: DuplicatePolicy
+  /** Absent: not in quarantine. */
+  readonly quarantine?: Quarantine
 }
 
 export interface DeviceProvenance {

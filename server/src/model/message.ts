@@ -27,15 +27,26 @@ export interface DeviceMessage {
   readonly body: Uint8Array
 }
 
-/** An event of the hub's stream: what is stored and what readers get. */
+/** Events that are no telemetry, by what they are about. */
+export const EVENT_CATEGORIES = ['connection', 'lifecycle', 'security'] as const
+export type EventCategory = (typeof EVENT_CATEGORIES)[number]
+
+/** An event of a stream: what is stored and what readers get. */
 export interface HubEvent {
+  /** Name of the stream, which for telemetry is the hub's. */
   readonly hub: HubName
-  readonly deviceId: DeviceId
+  /** Null only for an event that is about no device. */
+  readonly deviceId: DeviceId | null
   readonly moduleId: string | null
   readonly generationId: string
   /** JSON text of annotation iothub-connection-auth-method. */
   readonly authMethod: string
-  readonly source: 'Telemetry' | 'deviceConnectionStateEvents' | 'deviceLifecycleEvents' | 'twinChangeEvents'
+  readonly source:
+    | 'Telemetry'
+    | 'deviceConnectionStateEvents'
+    | 'deviceLifecycleEvents'
+    | 'twinChangeEvents'
+    | 'holdfastSecurityEvents'
   /** Model id announced at connect: annotation dt-dataschema. */
   readonly modelId: string | null
   readonly properties: MessageProperties

@@ -1,3 +1,4 @@
+import type { DuplicatePolicy } from './device.ts'
 import type { Ground } from './ground.ts'
 import type { DeviceId, HubName } from './ids.ts'
 import type { Peer } from './peer.ts'
@@ -20,5 +21,9 @@ export interface Session {
   readonly expiresAt: number | null
   /** Fingerprint of the identity's credential as it was proven: the session ends when the registry holds another. */
   readonly credential: string
+  /** The identity's own; absent: as its hub has it. */
+  readonly duplicates?: DuplicatePolicy
   close(reason: CloseReason): void
+  /** Finds out whether the other side is still there: when it is gone the session ends, when it speaks `heard` is called. */
+  probe(heard: () => void): void
 }

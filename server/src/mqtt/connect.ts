@@ -108,7 +108,9 @@ function sessionOf(device: AuthenticatedDevice, { line, peer, parts }: Attempt):
     grounds: device.grounds,
     expiresAt: device.expiresAt,
     credential: device.credential,
+    ...(device.device.duplicates && { duplicates: device.device.duplicates }),
     close: (reason) => line.close(reason),
+    probe: (heard) => line.probe(heard),
   }
 }
 

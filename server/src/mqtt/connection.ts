@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { HubError } from '../errors.ts'
 import type { Peer } from '../model/peer.ts'
@@ -28,7 +29,12 @@ export const CONNECTION_LIMITS = {
   lingerSeconds: 5,
   /** Seconds: the most that a client may be silent, also when it asks for more or for none at all. */
   silenceSeconds: 1767,
+  /** Seconds: what comes sooner after a probe may have been under way when the client was lost. */
+  probeSeconds: 2,
 } as const
+
+/** RFC 9293 §3.8.4: asks the peer's TCP each second once the line is idle, eight times. */
+const PROBING = { enable: true, initialDelay: 1_000, interval: 1_000, count: 8 } as const
 
 /** What a connection needs from the head that accepted it. */
 export interface Host {
@@ -64,6 +70,7 @@ export class Connection implements Line {
   #requests = 0
   #packetId = 0
   #paused = false
+  #probe: { readonly since: number; readonly heard: () => void } | null = null
   #silenceLimit: number
   /** Second of the last packet, or of the start of the present closing state. */
   #since: number
@@ -113,7 +120,15 @@ export class Connection implements Line {
   close(reason: CloseReason): void {
     this.#end(reason)
     if (reason === 'shutting-down') this.#drain()
+    else if (reason === 'revoked') this.#cut()
     else this.#finish()
+  }
+
+  probe(heard: () => void): void {
+    if (this.#probe !== null) return
+    this.#probe = { since: this.#host.second, heard }
+    // Of a WebSocket net/ has the socket probed all along.
+    if (this.#stream instanceof Socket) this.#stream.setKeepAlive(PROBING)
   }
 
   destroy(): void {
@@ -155,12 +170,20 @@ export class Connection implements Line {
         const packet = this.#decoder.next()
         if (packet === null) break
         this.#since = this.#host.second
+        this.#answerProbe()
         this.#handle(packet)
       }
     } catch (error) {
       return this.#fail(error)
     }
     if (!this.#mayRead() || this.#stream.writableNeedDrain) this.#pause()
+  }
+
+  #answerProbe(): void {
+    const probe = this.#probe
+    if (probe === null || this.#host.second - probe.since <= CONNECTION_LIMITS.probeSeconds) return
+    this.#probe = null
+    probe.heard()
   }
 
   #mayRead(): boolean {
@@ -310,6 +333,13 @@ export class Connection implements Line {
     this.#outbox.flush()
     this.#stream.end()
     this.#stream.resume()
+  }
+
+  /** No farewell: it costs more than all the rest, and of thousands that are cut at once the last must not wait for it. */
+  #cut(): void {
+    this.#state = 'finishing'
+    this.#since = this.#host.second
+    this.#stream.destroy()
   }
 
   #streamClosed(): void {

@@ -25,4 +25,6 @@ export interface Line {
   /** Counts `work` against the connection's bound; a rejection closes it. */
   during(work: Promise<void>): void
   close(reason: CloseReason): void
+  /** Lets a connection whose other side is gone end within seconds; `heard` is called once, when the client speaks. */
+  probe(heard: () => void): void
 }

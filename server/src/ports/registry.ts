@@ -1,5 +1,7 @@
 import type { AccessPolicy, PolicyOwner } from '../model/access-policy.ts'
+import type { Alarm, AlarmKind } from '../model/alarm.ts'
 import type { CertificateAuthority } from '../model/certificate-authority.ts'
+import type { CredentialUse } from '../model/credential-use.ts'
 import type { Device, DeviceCounts } from '../model/device.ts'
 import type { EnrollmentGroup, IndividualEnrollment } from '../model/enrollment.ts'
 import type { ExpectedEtag } from '../model/etag.ts'
@@ -8,6 +10,7 @@ import type { Refusal, RefusalRule } from '../model/refusal.ts'
 import type { Registration } from '../model/registration.ts'
 import type { RevocationRecord, RevocationRecordKind, SequencedRecord } from '../model/revocation.ts'
 import type { PathUse, Sighting } from '../model/sighting.ts'
+import type { Webhook } from '../model/webhook.ts'
 
 /**
  * The registry is the truth about identities, authorities, enrollments and policies.
@@ -29,6 +32,9 @@ export interface Registry {
   readonly refusals: RefusalStore
   readonly sightings: SightingStore
   readonly revocations: RevocationStore
+  readonly alarms: AlarmStore
+  readonly credentialUses: CredentialUseStore
+  readonly webhooks: WebhookStore
   readonly consumerGroups: ConsumerGroupStore
   /** Small named facts such as the id scope or the schema's birth; a value is written once or replaced whole. */
   readonly settings: SettingStore
@@ -172,6 +178,41 @@ export interface RevocationStore {
   sequence(): Promise<number>
   create(record: RevocationRecord): Promise<'written' | 'exists'>
   replace(record: RevocationRecord, expected: ExpectedEtag): Promise<WriteOutcome>
+}
+
+/** Keeps the newest 10,000. */
+export interface AlarmStore {
+  add(alarm: Alarm): Promise<void>
+  get(id: string): Promise<Alarm | null>
+  /** Newest first; `after` and `before` are sequences, exclusive. */
+  list(filter: AlarmFilter): Promise<readonly (Alarm & { readonly sequence: number })[]>
+}
+
+export interface AlarmFilter {
+  readonly hub?: HubName
+  readonly kind?: AlarmKind
+  readonly subject?: string
+  readonly before?: number
+  readonly after?: number
+  readonly limit: number
+}
+
+/** The certificates that each device of the registry was seen with, at most the newest eight; gone with the device. */
+export interface CredentialUseStore {
+  /** Of devices that are gone meanwhile nothing is kept. */
+  add(uses: readonly CredentialUse[]): Promise<void>
+  /** Other uses of this certificate, serial or key; at most 16. */
+  related(use: CredentialUse): Promise<readonly CredentialUse[]>
+}
+
+/** A hub holds at most a few dozen. */
+export interface WebhookStore {
+  list(): Promise<readonly Webhook[]>
+  get(hub: HubName, id: string): Promise<Webhook | null>
+  create(webhook: Webhook): Promise<'written' | 'exists'>
+  /** `'absent'` when it was deleted meanwhile: it does not come back. */
+  replace(webhook: Webhook): Promise<'written' | 'absent'>
+  delete(hub: HubName, id: string): Promise<'written' | 'absent'>
 }
 
 export interface RefusalFilter {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { sameBytes } from '@holdfast/pki'
 import { HubError } from '../errors.ts'
+import type { DeviceLifecycle } from '../hub/devices.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Device, DeviceProvenance } from '../model/device.ts'
 import { parseDeviceId, parseEnrollmentGroupId, parseRegistrationId } from '../model/ids.ts'
@@ -32,7 +33,17 @@ export class Assignments {
   readonly #clock: Clock
   readonly #random: Randomness
 
-  constructor(parts: { hubs: Hubs; registry: Registry; bus: Bus; clock: Clock; random: Randomness }) {
+  readonly #lifecycle: DeviceLifecycle | undefined
+
+  constructor(parts: {
+    hubs: Hubs
+    registry: Registry
+    bus: Bus
+    clock: Clock
+    random: Randomness
+    lifecycle?: DeviceLifecycle
+  }) {
+    this.#lifecycle = parts.lifecycle
     this.#hubs = parts.hubs
     this.#registry = parts.registry
     this.#bus = parts.bus
@@ -151,7 +162,11 @@ export class Assignments {
     })
     if (outcome === 'written') {
       if (device !== null && replaced !== null) this.#tell(replaced, 'updated')
-      if (left !== null) this.#tell(left, 'deleted')
+      else if (device !== null) this.#lifecycle?.created(device)
+      if (left !== null) {
+        this.#tell(left, 'deleted')
+        this.#lifecycle?.deleted(left)
+      }
     }
     return outcome
   }

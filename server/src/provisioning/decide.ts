@@ -29,7 +29,7 @@ export interface Standing {
   readonly orphans: readonly Device[]
 }
 
-type StatusOfDevice = Pick<Device, 'status' | 'statusReason' | 'statusUpdatedTime'>
+type StatusOfDevice = Pick<Device, 'status' | 'statusReason' | 'statusUpdatedTime' | 'duplicates'>
 
 export type Decision =
   /** Stays where it is with its twin; what it proves itself with may be new. */
@@ -51,7 +51,11 @@ export type Decision =
       readonly status: StatusOfDevice
       readonly substatus: 'deviceDataReset'
     }
-  | { readonly kind: 'refuse'; readonly reason: 'allocation-failed' | 'device-taken'; readonly message: string }
+  | {
+      readonly kind: 'refuse'
+      readonly reason: 'allocation-failed' | 'device-taken' | 'device-quarantined'
+      readonly message: string
+    }
 
 /** A device that is assigned already and may not be reassigned needs no choice of a hub, so no webhook is asked. */
 export function needsAllocation(enrollment: Enrollment, assigned: Place | null): boolean {
@@ -63,6 +67,8 @@ export function decide(standing: Standing): Decision {
   const { enrollment, previous, assigned, current, occupant, choice } = standing
   const taken = [current, occupant].find((device) => device !== null && !mayTakeOver(standing, device))
   if (taken) return deviceTaken(taken)
+  const blocked = [current, occupant].find((device) => device?.quarantine)
+  if (blocked) return deviceQuarantined(blocked)
 
   if (assigned !== null && !needsAllocation(enrollment, assigned)) {
     if (current === null) return { kind: 'assign', place: assigned, substatus: 'reprovisionedToInitialAssignment' }
@@ -92,7 +98,7 @@ export function samePlace(
 /** What an operator has disabled stays disabled: registering again, or moving, is no way round it. */
 function carriedStatus(device: Device, occupant: Device | null): StatusOfDevice {
   const { status, statusReason, statusUpdatedTime } = occupant?.status === 'disabled' ? occupant : device
-  return { status, statusReason, statusUpdatedTime }
+  return { status, statusReason, statusUpdatedTime, ...(device.duplicates && { duplicates: device.duplicates }) }
 }
 
 /** A twin that the webhook brings is meant to be used, whatever the policy says of migration. */
@@ -120,4 +126,10 @@ function deviceTaken({ hub, deviceId, provenance }: Device): Decision {
       : `belongs to ${provenance.enrollment.kind} enrollment '${provenance.enrollment.id}'`
   const message = `Device '${deviceId}' of hub '${hub}' ${owner}`
   return { kind: 'refuse', reason: 'device-taken', message }
+}
+
+/** Registering again would give the device a new identity, or another hub, and so a way round the quarantine. */
+function deviceQuarantined({ hub, deviceId }: Device): Decision {
+  const message = `Device '${deviceId}' of hub '${hub}' is in quarantine`
+  return { kind: 'refuse', reason: 'device-quarantined', message }
 }

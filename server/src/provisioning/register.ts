@@ -1,6 +1,7 @@
 import { certificateId } from '@holdfast/pki'
 import { HubError } from '../errors.ts'
 import { finding } from '../hub/finding.ts'
+import type { DeviceLifecycle } from '../hub/devices.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Refusals, RefusedError } from '../hub/refusals.ts'
 import type { PathTrust } from '../hub/path-trust.ts'
@@ -44,6 +45,7 @@ export interface RegistrarParts {
   readonly trust: PathTrust
   readonly refusals: Refusals
   readonly webhook: AllocationWebhook
+  readonly lifecycle?: DeviceLifecycle
   readonly bus: Bus
   readonly clock: Clock
   readonly random: Randomness
@@ -180,7 +182,7 @@ export class Registrar {
     if (settlement.kind === 'assigned') return final(settlement.registration)
     const refusal = this.#refusal(who, settlement)
     // Another's device: its registration is not for this one to overwrite.
-    if (settlement.verdict.reason === 'device-taken') throw refusal
+    if (settlement.verdict.reason !== 'allocation-failed') throw refusal
     return final(await this.#fail(who, newOperationId(this.#parts.random), refusal))
   }
 
@@ -190,6 +192,13 @@ export class Registrar {
       const fault = finding('allocation-failed', `${message}.`)
       return this.#door.refuse(who.presentedId, who.peer, fault, 'allocation-failed')
     }
+    if (reason === 'device-quarantined')
+      return this.#door.refuse(
+        who.presentedId,
+        who.peer,
+        finding('device-quarantined', `${message}.`),
+        'device-disabled',
+      )
     const remedy = 'Delete that device in its hub, or enroll this one individually, if it is meant to be replaced.'
     const fault = finding('attestation-mismatch', `${message}.`, { remedy })
     return this.#door.refuse(who.presentedId, who.peer, fault, 'device-already-exists')

@@ -7,8 +7,8 @@ import { ByteReader, ByteWriter, damaged } from './block-bytes.ts'
  * authentication, property names) is a reference: 0 and the text for the first time, afterwards 1 + its place in the
  * order of first appearance. An event is
  *
- *     flags                    2 bits source, then one bit each: has module id, has model id
- *     device id, generation id, authentication method      references
+ *     flags                    2 bits source, then one bit each: has module id, has model id, a third bit of the source
+ *     device id, generation id, authentication method      references; no device is the empty text
  *     module id, model id                                  references, as flagged
  *     property set             one bit for each property, see PROPERTY_BITS
  *     property values          texts, in the order of the bits
@@ -20,9 +20,16 @@ import { ByteReader, ByteWriter, damaged } from './block-bytes.ts'
 const VERSION = 1
 
 /** Order is part of the format. */
-const SOURCES = ['Telemetry', 'deviceConnectionStateEvents', 'deviceLifecycleEvents', 'twinChangeEvents'] as const
+const SOURCES = [
+  'Telemetry',
+  'deviceConnectionStateEvents',
+  'deviceLifecycleEvents',
+  'twinChangeEvents',
+  'holdfastSecurityEvents',
+] as const
 const HAS_MODULE = 4
 const HAS_MODEL = 8
+const MAX_FLAGS = 31
 
 /** Bit of each property in the property set: part of the format; a new one goes to the end. */
 const PROPERTY_BITS = {
@@ -85,7 +92,7 @@ export class BlockWriter {
     const { moduleId, modelId } = event
     const flags = (moduleId === null ? 0 : HAS_MODULE) | (modelId === null ? 0 : HAS_MODEL)
     this.#out.number(sourceCode(event.source) | flags)
-    this.#reference(event.deviceId)
+    this.#reference(event.deviceId ?? '')
     this.#reference(event.generationId)
     this.#reference(event.authMethod)
     if (moduleId !== null) this.#reference(moduleId)
@@ -157,9 +164,10 @@ export function decodeBlock(bytes: Uint8Array, hub: HubName, count: number): Dec
 
 function readEvent(input: ByteReader, hub: HubName, texts: string[]): HubEvent {
   const flags = input.number()
-  const source = SOURCES[flags & 3]
-  if (source === undefined || flags > 15) throw damaged('unknown flags')
-  const deviceId = readReference(input, texts) as DeviceId
+  const source = SOURCES[(flags & 3) | ((flags >> 2) & 4)]
+  if (source === undefined || flags > MAX_FLAGS) throw damaged('unknown flags')
+  // What was written was a device id or nothing.
+  const deviceId = (readReference(input, texts) || null) as DeviceId | null
   const generationId = readReference(input, texts)
   const authMethod = readReference(input, texts)
   const moduleId = (flags & HAS_MODULE) === 0 ? null : readReference(input, texts)
@@ -208,5 +216,5 @@ function readReference(input: ByteReader, texts: string[]): string {
 function sourceCode(source: HubEvent['source']): number {
   const code = SOURCES.indexOf(source)
   if (code < 0) throw new TypeError(`Unknown source of an event: ${source}`)
-  return code
+  return (code & 3) | ((code & 4) << 2)
 }

@@ -48,6 +48,8 @@ class Connection implements Session {
     this.reason = reason
     this.#resolve(reason)
   }
+
+  probe(): void {}
 }
 
 suite('sessions', () => {

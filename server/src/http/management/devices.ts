@@ -105,9 +105,17 @@ export function managedDeviceChangeRoutes(routes: Routes, parts: ManagedDevicePa
   )
 }
 
+export function quarantineJson({ quarantine }: Device) {
+  return quarantine === undefined
+    ? null
+    : { since: new Date(quarantine.since).toISOString(), alarm: quarantine.alarmId }
+}
+
 function showDevice(sessions: Sessions) {
   return (device: Device) => ({
     ...deviceJson(device, sessions.find(device.hub, device.deviceId) !== null),
     provenance: device.provenance,
+    duplicates: device.duplicates ?? null,
+    quarantine: quarantineJson(device),
   })
 }

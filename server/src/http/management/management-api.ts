@@ -1,7 +1,11 @@
 import { answerFailuresIn } from '../routes.ts'
 import type { Routes } from '../routes.ts'
+import { alarmRoutes } from './alarms.ts'
+import type { AlarmParts } from './alarms.ts'
 import { authorityProofRoutes, authorityRoutes } from './authorities.ts'
 import type { AuthorityParts } from './authorities.ts'
+import { duplicateRoutes } from './duplicates.ts'
+import type { DuplicateRoutesParts } from './duplicates.ts'
 import { managedDeviceChangeRoutes, managedDeviceRoutes } from './devices.ts'
 import type { ManagedDeviceParts } from './devices.ts'
 import { doctorRoutes } from './doctor.ts'
@@ -24,7 +28,9 @@ import type { StatusParts } from './status.ts'
 import { usageRoutes } from './usage.ts'
 import type { UsageParts } from './usage.ts'
 
-export type ManagementParts = AuthorityParts &
+export type ManagementParts = AlarmParts &
+  AuthorityParts &
+  DuplicateRoutesParts &
   DoctorRoutesParts &
   ExpiryRoutesParts &
   ManagedDeviceParts &
@@ -45,6 +51,8 @@ export function managementApi(routes: Routes, parts: ManagementParts): void {
   authorityProofRoutes(routes, parts)
   managedDeviceRoutes(routes, parts)
   managedDeviceChangeRoutes(routes, parts)
+  duplicateRoutes(routes, parts)
+  alarmRoutes(routes, parts)
   managedEnrollmentRoutes(routes, parts)
   managedGroupRoutes(routes, parts)
   refusalRoutes(routes, parts)

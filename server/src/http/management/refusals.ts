@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { HubError } from '../../errors.ts'
 import { adviceFor } from '../../hub/refusal-guide.ts'
@@ -8,12 +6,9 @@ import { parseHubName, printable } from '../../model/ids.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { RefusalFilter } from '../../ports/registry.ts'
 import type { RequestStep, Routes } from '../routes.ts'
+import { Followers, MAX_WAIT_SECONDS } from './followers.ts'
 
 const tags = ['management: refusals']
-/** Refusals reach the store in batches, within a second; a waiting reader looks this often. */
-const LOOK_INTERVAL_MS = 500
-const MAX_WAIT_SECONDS = 30
-const MAX_WAITING = 16
 
 const ListQuery = Type.Object({
   identity: Type.Optional(Type.String({ maxLength: 256 })),
@@ -46,9 +41,7 @@ export interface RefusalParts {
 
 /** What was refused and why, newest first; `wait` with `after` follows what comes. */
 export function refusalRoutes(routes: Routes, { refusals, clock, requireToken: onRequest }: RefusalParts): void {
-  const closing = new AbortController()
-  let waiting = 0
-  routes.addHook('preClose', async () => closing.abort())
+  const followers = new Followers(routes)
 
   routes.get(
     '/holdfast/v1/refusals',
@@ -56,16 +49,7 @@ export function refusalRoutes(routes: Routes, { refusals, clock, requireToken: o
     async ({ query }, reply) => {
       const { wait = 0, limit = 100, hub, ...rest } = query
       const filter: RefusalFilter = { ...rest, ...(hub === undefined ? {} : { hub: parseHubName(hub) }), limit }
-      const found = await refusals.list(filter)
-      if (found.length > 0 || wait === 0) return pageJson(found, filter)
-      if (waiting >= MAX_WAITING)
-        throw new HubError('throttled', `${MAX_WAITING} readers are waiting already.`, { retryAfter: wait })
-      waiting++
-      try {
-        return pageJson(await listWhenThere(refusals, filter, wait, untilGone(reply, closing.signal)), filter)
-      } finally {
-        waiting--
-      }
+      return pageJson(await followers.list(() => refusals.list(filter), wait, reply), filter)
     },
   )
   routes.get(
@@ -93,27 +77,6 @@ export function refusalRoutes(routes: Routes, { refusals, clock, requireToken: o
 }
 
 type Found = Awaited<ReturnType<Refusals['list']>>
-
-async function listWhenThere(
-  refusals: Refusals,
-  filter: RefusalFilter,
-  waitSeconds: number,
-  signal: AbortSignal,
-): Promise<Found> {
-  for (let looks = Math.ceil((waitSeconds * 1000) / LOOK_INTERVAL_MS); looks > 0 && !signal.aborted; looks--) {
-    // The wait ends early when the reader leaves or the server closes: both are no failure.
-    await delay(LOOK_INTERVAL_MS, undefined, { signal }).catch(() => undefined)
-    const found = await refusals.list(filter)
-    if (found.length > 0) return found
-  }
-  return []
-}
-
-function untilGone(reply: FastifyReply, closing: AbortSignal): AbortSignal {
-  const gone = new AbortController()
-  reply.raw.once('close', () => gone.abort())
-  return AbortSignal.any([gone.signal, closing])
-}
 
 /** `next` is what to send as `after` to get only what comes later. */
 function pageJson(found: Found, { after }: RefusalFilter) {
