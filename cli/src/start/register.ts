@@ -70,14 +70,18 @@ function announce(config: Config, server: RunningServer, flags: StartFlags, took
   print('')
 }
 
-/** The first Ctrl-C drains and stops; a second one does not wait. */
+/**
+ * The first signal drains and stops; a second Ctrl-C does not wait. SIGTERM may come twice for one stop: a service manager
+ * sends it to the whole group, and the process that handed over to this one passes its own on.
+ */
 function firstSignal(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => {
-        resolve()
-        process.once(signal, () => process.exit(130))
-      })
+    let stopping = false
+    const stop = (signal: NodeJS.Signals): void => {
+      if (stopping && signal === 'SIGINT') process.exit(130)
+      stopping = true
+      resolve()
     }
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop)
   })
 }
