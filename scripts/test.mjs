@@ -5,7 +5,7 @@ import { globSync } from 'node:fs'
 
 const given = process.argv.slice(2)
 const files =
-  given.length > 0 ? given : globSync(['{pki,server,cli,docs}/test/**/*.test.ts', 'test/**/*.test.ts']).sort()
+  given.length > 0 ? given : globSync(['{pki,seal,server,cli,docs}/test/**/*.test.ts', 'test/**/*.test.ts']).sort()
 if (files.length === 0) {
   console.error('No test file was found.')
   process.exit(1)
