@@ -1,6 +1,9 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { HubError } from '../errors.ts'
+import type { DataKey, Sealer } from '../keys/envelope.ts'
+import { sealerFor } from '../keys/sealer-for.ts'
+import type { SealingKeys } from '../keys/sealer-for.ts'
 import { parseHubName } from '../model/ids.ts'
 import type { HubName } from '../model/ids.ts'
 import type { HubEvent, Position, StoredEvent } from '../model/message.ts'
@@ -12,6 +15,7 @@ import { HubLog } from './hub-log.ts'
 import type { PendingBlock, Segment } from './hub-log.ts'
 import type { LogRequest, LogWorkerData } from './log-worker.ts'
 import { takeOldSegments } from './retention.ts'
+import { sealOldSegments } from './seal-segments.ts'
 import { segmentSize } from './segment.ts'
 import type { TelemetryLogSettings } from './telemetry-log-settings.ts'
 import { WorkerLink } from './worker-link.ts'
@@ -21,6 +25,11 @@ export interface TelemetryLogOptions {
   readonly folder: string
   readonly clock: Clock
   readonly settings: TelemetryLogSettings
+  readonly keys: SealingKeys
+  /** Whether segments that an earlier release wrote in the clear are sealed now; otherwise they are refused. */
+  readonly admitsUnsealed: boolean
+  /** Told how the sealing of older data goes on, in sentences. */
+  readonly onProgress: (message: string) => void
   /** Told once when nothing can be written any more. */
   readonly onFailure: (error: HubError) => void
   /** Told when a commit listener throws. */
@@ -31,23 +40,38 @@ const SUBJECT = 'The telemetry log'
 const MAX_PARTITIONS = 1_024
 
 /** Opens the log with everything that was ever acknowledged in it. */
-export async function openTelemetryLog(options: TelemetryLogOptions): Promise<TelemetryLog> {
+export async function openTelemetryLog(options: TelemetryLogOptions): Promise<{
+  readonly log: TelemetryLog
+  readonly sealing: TelemetrySealing
+}> {
   createFolder(options.folder)
+  const sealer = sealerFor('telemetry', options.keys)
+  sealOldSegments({ ...options, sealer })
   // Before the worker starts: a folder that cannot be read must not leave a thread behind.
   const hubs = readdirSync(options.folder)
     .map(parseHubName)
     .map((hub) => new HubLog(hub, join(options.folder, hub), options.settings))
   const { checkpointBytes, maxPages } = options.settings
-  const data: LogWorkerData = { checkpointBytes, maxPages }
+  const data: LogWorkerData = { checkpointBytes, maxPages, keys: options.keys }
   const link = await WorkerLink.start<LogRequest, null>('log-worker', {
     data,
     subject: SUBJECT,
     onFailure: options.onFailure,
   })
-  return new SqliteTelemetryLog(link, hubs, options)
+  const log = new SqliteTelemetryLog(link, sealer, hubs, options)
+  return { log, sealing: log }
 }
 
-class SqliteTelemetryLog implements TelemetryLog {
+/** What the key commands need of the log. */
+export interface TelemetrySealing {
+  /** From the next commit on this key seals. */
+  addKey(key: DataKey): Promise<void>
+  /** ms; every block that is still there was committed at or after this time. null: there is none. */
+  oldestTime(): number | null
+}
+
+class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
+  readonly #sealer: Sealer
   readonly #link: WorkerLink<LogRequest, null>
   readonly #options: TelemetryLogOptions
   readonly #settings: TelemetryLogSettings
@@ -62,11 +86,17 @@ class SqliteTelemetryLog implements TelemetryLog {
   #waitingBytes = 0
   #closed = false
 
-  constructor(link: WorkerLink<LogRequest, null>, hubs: readonly HubLog[], options: TelemetryLogOptions) {
+  constructor(
+    link: WorkerLink<LogRequest, null>,
+    sealer: Sealer,
+    hubs: readonly HubLog[],
+    options: TelemetryLogOptions,
+  ) {
     this.#link = link
+    this.#sealer = sealer
     this.#options = options
     this.#settings = options.settings
-    this.#reader = new BlockReader(options.settings.cacheBytes)
+    this.#reader = new BlockReader(options.settings.cacheBytes, sealer)
     this.#hubs = new Map(hubs.map((hub) => [hub.hub, hub]))
   }
 
@@ -95,7 +125,7 @@ class SqliteTelemetryLog implements TelemetryLog {
     let sequence = Math.max(from, begin)
     while (sequence < next && events.length < budget.events) {
       const block = this.#blockAt(hub, partition, sequence)
-      if (block === null) break
+      if (block === null || block.first > sequence) throw missing(hub, partition, sequence, (block?.first ?? next) - 1)
       for (let index = Math.max(0, sequence - block.first); index < block.events.length; index++) {
         const event = block.events[index]
         bytes += block.sizes[index] ?? 0
@@ -145,6 +175,17 @@ class SqliteTelemetryLog implements TelemetryLog {
     return { removedBytes: removed + (await this.#drop(takeOldSegments(this.#hubs.values(), limits))) }
   }
 
+  async addKey(key: DataKey): Promise<void> {
+    // The reader first: it must open what the writer seals.
+    this.#sealer.add(key)
+    await this.#track(this.#link.request({ kind: 'add-key', key }))
+  }
+
+  oldestTime(): number | null {
+    const periods = [...this.#hubs.values()].flatMap((hub) => hub.segments.map(({ name }) => name.period))
+    return periods.length === 0 ? null : Math.min(...periods)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     while (this.#underway.size > 0 || this.#scheduled.size > 0) {
@@ -191,7 +232,7 @@ class SqliteTelemetryLog implements TelemetryLog {
   async #commit(hub: HubLog): Promise<void> {
     const time = Math.max(this.#options.clock.now(), hub.lastTime)
     const blocks = hub.take(this.#settings.maxBatchBytes)
-    const bytes = blocks.reduce((sum, { writer }) => sum + writer.length, 0)
+    const bytes = sizeOf(blocks)
     const positions = firstSequences(hub, blocks)
     try {
       const target = hub.target(time)
@@ -209,7 +250,10 @@ class SqliteTelemetryLog implements TelemetryLog {
       )
       hub.committed(target, time, blocks)
     } catch (error) {
-      for (const { waiters } of blocks) for (const { reject } of waiters) reject(error)
+      // What waits came later and must not overtake these, which their senders will send again.
+      const behind = hub.take(Infinity)
+      this.#waitingBytes -= sizeOf(behind)
+      for (const { waiters } of [...blocks, ...behind]) for (const { reject } of waiters) reject(error)
       return
     } finally {
       this.#waitingBytes -= bytes
@@ -279,6 +323,10 @@ class SqliteTelemetryLog implements TelemetryLog {
   }
 }
 
+function sizeOf(blocks: readonly PendingBlock[]): number {
+  return blocks.reduce((sum, { writer }) => sum + writer.length, 0)
+}
+
 function firstSequences(hub: HubLog, blocks: readonly PendingBlock[]): readonly number[] {
   const next = new Map<number, number>()
   return blocks.map(({ partition, writer }) => {
@@ -293,6 +341,11 @@ function acknowledge(blocks: readonly PendingBlock[], firsts: readonly number[],
     let sequence = firsts[index] ?? 0
     for (const { resolve } of waiters) resolve({ partition, sequence: sequence++, enqueuedTime })
   }
+}
+
+function missing(hub: HubName, partition: number, from: number, to: number): HubError {
+  const events = `events ${from} to ${to} of partition ${partition} of hub ${hub}`
+  return new HubError('internal', `The telemetry log is damaged: ${events} have been taken out of their segment.`)
 }
 
 function overloaded(): HubError {

@@ -6,9 +6,7 @@ import { after, describe, test } from 'node:test'
 import { deviceOf, readEverything } from '../e2e/event-reading.ts'
 import { SpawnedServer } from '../e2e/spawned-server.ts'
 import { HUB } from '../e2e/whole-server.ts'
-import { makeDevice, makeIntermediate, makeRoot } from '../http/certificates.ts'
-import type { TestIdentity } from '../http/certificates.ts'
-import { PipelinedDevice } from './pipelined-device.ts'
+import { makeFleet } from './fleet.ts'
 
 const KILLS = 20
 const DEVICES = 8
@@ -26,8 +24,7 @@ describe('kill -9 at full rate', () => {
 
   test(`${KILLS} times: all that was acknowledged is there, in order`, { timeout: 150_000 }, async (t) => {
     server = await SpawnedServer.start(data)
-    const identities = await enrol(server)
-    const devices = [...identities].map(([id, identity]) => new PipelinedDevice(id, identity))
+    const devices = await makeFleet(server.operator, DEVICES)
     const started = performance.now()
     for (let run = 0; run < KILLS; run++) {
       server ??= await SpawnedServer.start(data)
@@ -60,16 +57,3 @@ describe('kill -9 at full rate', () => {
     server = null
   })
 })
-
-async function enrol({ operator }: SpawnedServer): Promise<Map<string, TestIdentity>> {
-  const root = await makeRoot('Plant root')
-  const line = await makeIntermediate(root, 'Line 1')
-  await operator.registerAuthority(HUB, 'root', root)
-  const identities = new Map<string, TestIdentity>()
-  for (let index = 0; index < DEVICES; index++) {
-    const id = `device-${index}`
-    await operator.createDevice(HUB, id)
-    identities.set(id, await makeDevice(line, id, [line]))
-  }
-  return identities
-}

@@ -17,15 +17,18 @@ const WINDOW = 50
 export class PipelinedDevice {
   readonly id: string
   readonly #identity: TestIdentity
+  readonly #bytes: number
   #client: RawClient | null = null
   #next = 0
   #acknowledged = 0
   /** How often a serial was sent more than once. */
   readonly #resent = new Map<number, number>()
 
-  constructor(id: string, identity: TestIdentity) {
+  /** Messages are filled up to `bytes`. */
+  constructor(id: string, identity: TestIdentity, bytes = 0) {
     this.id = id
     this.#identity = identity
+    this.#bytes = bytes
   }
 
   get acknowledgedCount(): number {
@@ -86,7 +89,9 @@ export class PipelinedDevice {
 
   #send(client: RawClient, serial: number, isAgain: boolean): void {
     const topic = `devices/${this.id}/messages/events/`
-    client.send(publish(topic, String(serial), { qos: 1, packetId: packetIdOf(serial), dup: isAgain }))
+    client.send(
+      publish(topic, String(serial).padEnd(this.#bytes), { qos: 1, packetId: packetIdOf(serial), dup: isAgain }),
+    )
   }
 }
 
