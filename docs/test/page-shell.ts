@@ -37,6 +37,8 @@ export class PageShell {
       CURL_HOME: this.#folder,
       PAGE_LOOPBACK: loopback,
       NODE_OPTIONS: `--import=${preload}`,
+      // A page runs the command dozens of times; it need not be compiled each time.
+      NODE_COMPILE_CACHE: join(tmpdir(), 'holdfast-test-compile-cache'),
     }
     this.#shell = this.#spawn(['-e', '-u', '-o', 'pipefail'])
   }
@@ -44,9 +46,9 @@ export class PageShell {
   /** Runs the text in the shell. Rejects with everything it wrote when a command of it fails. */
   async run(text: string): Promise<void> {
     const output = collect(this.#shell)
-    this.#shell.stdin.write(`${text}\nprintf '${DONE}\\n'\n`)
-    const finished = await output.until(DONE)
-    if (!finished) throw new Error(output.text())
+    // The commands must not read on in the script, which comes by the standard input of the shell.
+    this.#shell.stdin.write(`{\n${text}\n} </dev/null\nprintf '${DONE}\\n'\n`)
+    if (!(await output.until(DONE))) throw new Error(output.text())
   }
 
   /** Starts a server and returns when it says that it is up. */
