@@ -89,8 +89,13 @@ function defaultOf(schema: Schema, isRequired: boolean): string {
 function typeOf(schema: Schema): string {
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(' or ')
   if (schema.const !== undefined) return code(JSON.stringify(schema.const))
-  if (schema.type === 'array') return `list of ${schema.minItems ?? 0} to ${schema.maxItems ?? 'any number'}`
+  if (schema.type === 'array') return listOf(schema)
   return `${schema.type ?? ''}${rangeOf(schema)}`
+}
+
+function listOf({ items, minItems = 0, maxItems }: Schema): string {
+  const kind = items === undefined || items.properties ? 'list' : `list of ${typeOf(items)}`
+  return maxItems === undefined ? kind : `${kind}, ${minItems} to ${maxItems} of them`
 }
 
 function rangeOf({ minimum, maximum }: Schema): string {
