@@ -25,7 +25,11 @@ export function parseChain(chain: readonly Uint8Array[]): ParsedChain | Finding 
       if (!(error instanceof ParseError)) throw error
       return finding(
         'chain:malformed-certificate',
-        `Certificate ${position} of the chain is malformed: ${error.message}.`,
+        `Certificate ${position + 1} of the chain is malformed: ${error.message}.`,
+        {
+          remedy:
+            "Replace it in the device's chain file; `holdfast pki inspect` shows what can be read of a certificate.",
+        },
       )
     }
   }
