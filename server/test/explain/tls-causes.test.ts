@@ -1,9 +1,13 @@
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { connect as tlsConnect } from 'node:tls'
 import type { ConnectionOptions } from 'node:tls'
 import { setImmediate as turn } from 'node:timers/promises'
+import { makeRoot } from '../http/certificates.ts'
 import { closeOf, startListening } from '../net/listening.ts'
 import type { Listening } from '../net/listening.ts'
 import { assertExplained } from './explained.ts'
@@ -39,18 +43,14 @@ const send =
 
 /** Node's own client hangs up without a word; openssl says what it did not like (RFC 8446 §6.2, unknown_ca). */
 const distrust = async (listening: Listening): Promise<void> => {
-  const port = listening.ports.mqtts ?? 0
-  const args = [
-    's_client',
-    '-connect',
-    `127.0.0.1:${port}`,
-    '-verify_return_error',
-    '-CAfile',
-    '/dev/null',
-    '-no-CApath',
-  ]
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-distrust-'))
+  const trusted = join(folder, 'another-root.pem')
+  writeFileSync(trusted, (await makeRoot('Another root')).pem)
+  const address = `127.0.0.1:${listening.ports.mqtts ?? 0}`
+  const args = ['s_client', '-connect', address, '-verify_return_error', '-CAfile', trusted]
   const client = spawn('openssl', args, { stdio: 'ignore' })
   await new Promise((resolve) => client.once('close', resolve))
+  rmSync(folder, { recursive: true })
 }
 
 const CAUSES: readonly Cause[] = [
