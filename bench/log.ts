@@ -1,3 +1,4 @@
+import { createSecretKey, randomBytes } from 'node:crypto'
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,6 +36,7 @@ export async function measureLog(options: { seconds: number; parent?: string }):
   const folder = mkdtempSync(join(options.parent ?? tmpdir(), 'holdfast-bench-'))
   const events = makeEvents()
   const stores = await openSqliteStores({
+    keys: [{ id: 1, key: createSecretKey(randomBytes(32)) }],
     folder: join(folder, 'data'),
     refusalCapacity: 10,
     clock: { now: () => Date.now() },

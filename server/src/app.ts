@@ -29,9 +29,16 @@ import { Quarantine } from './hub/quarantine.ts'
 import { Refusals } from './hub/refusals.ts'
 import { Revocations } from './hub/revocations.ts'
 import { SessionWatch } from './hub/session-watch.ts'
+import { SealedMessages } from './hub/sealed.ts'
 import { Sessions } from './hub/sessions.ts'
 import { Telemetry } from './hub/telemetry.ts'
 import { TrustAnchors } from './hub/trust-anchors.ts'
+import { DEFAULT_DELIVERY_LIMITS, Webhooks } from './hub/webhooks.ts'
+import { configuredSource } from './keys/configured-source.ts'
+import { EnvelopeSealer } from './keys/envelope.ts'
+import { KeyOperations } from './keys/key-operations.ts'
+import { Keyring } from './keys/keyring.ts'
+import { SealedFiles } from './keys/sealed-files.ts'
 import { openLocalBus } from './local/bus.ts'
 import { createLog } from './log.ts'
 import type { Log } from './log.ts'
@@ -40,6 +47,7 @@ import { DEFAULT_HUB_POLICIES, DEFAULT_PROVISIONING_POLICIES } from './model/acc
 import { MqttHead } from './mqtt/head.ts'
 import { Listeners } from './net/listeners.ts'
 import type { ListenerPorts } from './net/listeners.ts'
+import { resealKeys } from './net/own-certificates.ts'
 import { ServerIdentity } from './net/server-identity.ts'
 import type { Bus } from './ports/bus.ts'
 import type { Clock, Randomness } from './ports/clock.ts'
@@ -48,7 +56,7 @@ import { AllocationWebhook } from './provisioning/allocation-webhook.ts'
 import { Enrollments } from './provisioning/enrollments.ts'
 import { loadIdScope } from './provisioning/id-scope.ts'
 import { Registrar } from './provisioning/register.ts'
-import { openSqliteStores } from './sqlite/open.ts'
+import { holdsSealedData, openSqliteStores } from './sqlite/open.ts'
 
 /** Names that every server certificate carries besides the configured ones. */
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'] as const
@@ -80,11 +88,13 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
-/** What a test may replace. */
+/** What a test may replace, and what only a terminal can tell. */
 export interface Environment {
   readonly clock?: Clock
   readonly random?: Randomness
   readonly log?: Log
+  /** What the operator typed; takes the place of the key file. */
+  readonly keyPassphrase?: string
 }
 
 /**
@@ -99,7 +109,8 @@ export async function startServer(config: Config, environment: Environment = {})
     for (const closer of closers.splice(0).toReversed()) await closer()
   }
   try {
-    const running = await assemble(config, { clock, random, log }, (closer) => closers.push(closer))
+    const { keyPassphrase } = environment
+    const running = await assemble(config, { clock, random, log, keyPassphrase }, (closer) => closers.push(closer))
     return { ...running, close }
   } catch (error) {
     await close()
@@ -107,17 +118,25 @@ export async function startServer(config: Config, environment: Environment = {})
   }
 }
 
+type Parts = Required<Omit<Environment, 'keyPassphrase'>> & { readonly keyPassphrase: string | undefined }
+
 async function assemble(
   config: Config,
-  { clock, random, log }: Required<Environment>,
+  { clock, random, log, keyPassphrase }: Parts,
   onClose: (closer: () => Promise<void> | void) => void,
 ): Promise<Omit<RunningServer, 'close'>> {
   const metrics = new Metrics()
   const failure = Promise.withResolvers<never>()
   // Whoever runs the server may look at it late or never.
   failure.promise.catch(() => {})
+  // Before anything else is opened or changed: without its keys the folder must stay as it is.
+  const keyring = await openKeyring(config, { clock, random, log, keyPassphrase })
+  onClose(() => keyring.close())
   const stores = await openSqliteStores({
     folder: config.data,
+    keys: keyring.dataKeys,
+    admitsUnsealed: keyring.admitsUnsealed,
+    onProgress: (message) => log.warn(message),
     refusalCapacity: config.limits.refusals,
     clock,
     onFailure: (error: HubError) => failure.reject(error),
@@ -125,6 +144,12 @@ async function assemble(
   })
   onClose(() => stores.close())
   const { registry, telemetryLog } = stores
+  const fileSealer = new EnvelopeSealer('file', keyring.dataKeys)
+  const secrets = new SealedFiles(fileSealer, { admitsUnsealed: keyring.admitsUnsealed })
+  keyring.onNewKey(async (key) => {
+    fileSealer.add(key)
+    await stores.sealing.addKey(key)
+  })
   const hubs = await openHubs(config, registry)
   await makePolicies(config, registry, random)
 
@@ -167,7 +192,28 @@ async function assemble(
   const watch = new SessionWatch({ sessions, trust, anchors, hubs, registry, bus, clock, log })
   onClose(() => watch.close())
   const devices = new Devices({ registry, bus, clock, random, lifecycle: operations })
-  const telemetry = new Telemetry({ hubs, log: telemetryLog, metrics })
+  const webhooks = await Webhooks.open({
+    hubs,
+    log: telemetryLog,
+    registry,
+    alarms,
+    clock,
+    random,
+    logger: log,
+    metrics,
+    limits: {
+      ...DEFAULT_DELIVERY_LIMITS,
+      timeoutMs: config.webhooks.timeoutSeconds * 1_000,
+      disableAfterMs: config.webhooks.disableAfterHours * HOUR,
+    },
+  })
+  onClose(() => webhooks.close())
+  const telemetry = new Telemetry({
+    hubs,
+    log: telemetryLog,
+    metrics,
+    sealed: new SealedMessages({ hubs, registry, anchors, trust, refusals, clock }),
+  })
   const consumers = new Consumers({ hubs, registry, log: telemetryLog, clock })
   const authorities = new CertificateAuthorities({
     registry,
@@ -204,8 +250,19 @@ async function assemble(
     clock,
     random: (count) => random.bytes(count),
     log,
+    secrets,
   })
   onClose(() => identity.close())
+  await keyring.endUnsealed()
+  const keyOperations = new KeyOperations({
+    keyring,
+    registry: stores.sealing.registry,
+    oldestTelemetry: () => stores.sealing.telemetry.oldestTime(),
+    resealFiles: () => resealKeys({ folder: join(config.data, 'tls'), secrets }),
+    clock,
+    log,
+  })
+  onClose(() => keyOperations.close())
   const usage = new AuthorityUsage({ registry, hubs, known: revocations.known })
   const server = (): readonly string[] => identity.material.map(({ certificates }) => certificates)
   const expiry = new ExpiryWatch({ registry, hubs, usage, server, clock, metrics, log })
@@ -263,9 +320,12 @@ async function assemble(
     alarms,
     operations,
     quarantine,
+    webhooks,
     enrollments,
     registrar,
     policies: registry.policies,
+    keyOperations,
+    identity,
     settings: registry.settings,
     service: { idScope, host: config.provisioning.hosts[0] ?? 'localhost', linkedHubs },
     ports: () => ports,
@@ -294,6 +354,26 @@ async function assemble(
     managementTokenFile,
     failed: failure.promise,
   }
+}
+
+async function openKeyring(config: Config, { clock, random, log, keyPassphrase }: Parts): Promise<Keyring> {
+  const { file: keyFile, passphraseFile } = config.keys
+  const keyring = await Keyring.open({
+    folder: config.data,
+    source: configuredSource({ data: config.data, keyFile, passphraseFile }, keyPassphrase),
+    holdsSealedData: holdsSealedData(config.data),
+    clock,
+    random,
+  })
+  const { path, kind, id } = keyring.facts().kek
+  if (keyring.admitsUnsealed)
+    log.warn(
+      { kind, id, path },
+      path === null
+        ? 'the data folder is sealed with a passphrase: without it nothing in the folder can be read'
+        : 'the data folder is sealed with the key in this file: keep a copy of it apart from the folder; without it nothing in the folder can be read',
+    )
+  return keyring
 }
 
 /** Paths and what is revoked on them; CRLs are fetched from then on where the operator asked for it. */

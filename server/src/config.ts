@@ -172,8 +172,34 @@ export const ConfigFile = Type.Object(
       },
       { additionalProperties: false, default: {} },
     ),
+    keys: Type.Object(
+      {
+        file: Type.Union([Type.String(), Type.Null()], {
+          default: null,
+          description:
+            'File of the key-encryption key, made at the first start; keep it apart from the data folder. Null: beside the data folder, as <data>.key.',
+        }),
+        passphraseFile: Type.Union([Type.String(), Type.Null()], {
+          default: null,
+          description: 'File whose first line is a passphrase that takes the place of the key file.',
+        }),
+      },
+      { additionalProperties: false, default: {} },
+    ),
     webhooks: Type.Object(
       {
+        timeoutSeconds: Type.Integer({
+          minimum: 1,
+          maximum: 60,
+          default: 10,
+          description: 'Time for a receiver of events to answer.',
+        }),
+        disableAfterHours: Type.Integer({
+          minimum: 1,
+          maximum: 24 * 30,
+          default: 24,
+          description: 'A webhook of events that has failed for so long is disabled.',
+        }),
         allowPrivateAddresses: Type.Boolean({
           default: false,
           description: 'Lets custom allocation call private and loopback addresses.',
@@ -275,7 +301,9 @@ function refuseOverlaps(hubs: readonly HubConfig[]): void {
   }
   const taken = hubs.find((hub) => names.has(operationsStreamOf(hub.name)))
   if (taken)
-    throw new ConfigError([`hubs: no hub may be named '${operationsStreamOf(taken.name)}': it is a stream of '${taken.name}'`])
+    throw new ConfigError([
+      `hubs: no hub may be named '${operationsStreamOf(taken.name)}': it is a stream of '${taken.name}'`,
+    ])
 }
 
 function deepFreeze<T>(value: T): T {

@@ -10,14 +10,15 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const ALLOWED: Record<string, readonly string[]> = {
   model: ['pki'],
   ports: ['model', 'pki'],
-  hub: ['ports', 'model', 'pki'],
+  hub: ['ports', 'model', 'pki', 'seal'],
   provisioning: ['hub', 'ports', 'model', 'pki'],
-  sqlite: ['ports', 'model'],
+  keys: ['ports', 'model'],
+  sqlite: ['keys', 'ports', 'model'],
   local: ['ports', 'model'],
   net: ['hub', 'ports', 'model', 'pki', 'config'],
   mqtt: ['hub', 'provisioning', 'net', 'ports', 'model', 'pki'],
   amqp: ['hub', 'provisioning', 'net', 'ports', 'model', 'pki'],
-  http: ['hub', 'provisioning', 'net', 'ports', 'model', 'pki'],
+  http: ['hub', 'provisioning', 'keys', 'net', 'ports', 'model', 'pki'],
 }
 const FREE = new Set(['errors', 'log', 'metrics'])
 

@@ -21,6 +21,7 @@ import type { Quarantine } from '../hub/quarantine.ts'
 import type { Refusals } from '../hub/refusals.ts'
 import type { Sessions } from '../hub/sessions.ts'
 import type { Telemetry } from '../hub/telemetry.ts'
+import type { Webhooks } from '../hub/webhooks.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ListenerPorts } from '../net/listeners.ts'
@@ -32,6 +33,7 @@ import type { RehearsalParts } from '../provisioning/rehearsal.ts'
 import { deviceApi } from './device/device-api.ts'
 import { parseJsonBody } from './json-body.ts'
 import { ManagementAccess } from './management/access.ts'
+import type { KeyParts } from './management/keys.ts'
 import { managementApi } from './management/management-api.ts'
 import { managementFailure } from './management/management-failure.ts'
 import { provisioningApi } from './provisioning/provisioning-api.ts'
@@ -61,10 +63,13 @@ export interface HttpParts {
   readonly refusals: Refusals
   readonly alarms: Alarms
   readonly operations: Operations
+  readonly webhooks: Webhooks
   readonly quarantine: Quarantine
   readonly enrollments: Enrollments
   readonly registrar: Registrar
   readonly policies: PolicyStore
+  readonly keyOperations: KeyParts['keyOperations']
+  readonly identity: KeyParts['identity']
   readonly settings: SettingStore
   readonly service: ProvisioningServiceFacts
   /** As bound; asked only once the server listens. */

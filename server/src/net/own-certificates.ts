@@ -16,6 +16,7 @@ import {
 } from '@holdfast/pki'
 import type { Issuer, Random } from '@holdfast/pki'
 import type { Clock } from '../ports/clock.ts'
+import type { SecretFiles } from '../ports/secret-files.ts'
 import { covers } from './given-certificates.ts'
 import { parseChain, parseKey, pkcs8, readText, writeWhole } from './pem-files.ts'
 import type { TlsMaterial, TlsPair } from './tls-material.ts'
@@ -34,6 +35,8 @@ export interface OwnCertificatesOptions {
   readonly names: readonly [string, ...string[]]
   readonly clock: Clock
   readonly random: Random
+  /** Keeps the private keys. */
+  readonly secrets: SecretFiles
 }
 
 type KeyKind = 'ec' | 'rsa'
@@ -41,20 +44,37 @@ type KeyKind = 'ec' | 'rsa'
 /** Certificates that we make ourselves, kept in the folder until they are due: ECDSA, and RSA for clients without it. */
 export async function ownMaterial(options: OwnCertificatesOptions): Promise<TlsMaterial> {
   const root = await openRoot(options)
-  return [await ownPair('ec', root, options), await ownPair('rsa', root, options)]
+  return [await presentPair('ec', root, options), await presentPair('rsa', root, options)]
 }
 
-async function ownPair(kind: KeyKind, root: Issuer, options: OwnCertificatesOptions): Promise<TlsPair> {
+/** The same with new keys and certificates, whether they are due or not; the root stays. */
+export async function renewedMaterial(options: OwnCertificatesOptions): Promise<TlsMaterial> {
+  const root = await openRoot(options)
+  return [await freshPair('ec', root, options), await freshPair('rsa', root, options)]
+}
+
+/** Reads the private keys, so that they are sealed with the present data key. */
+export function resealKeys({ folder, secrets }: Pick<OwnCertificatesOptions, 'folder' | 'secrets'>): void {
+  for (const { key } of [rootFiles(folder), pairFiles('ec', folder), pairFiles('rsa', folder)]) secrets.read(key)
+}
+
+async function presentPair(kind: KeyKind, root: Issuer, options: OwnCertificatesOptions): Promise<TlsPair> {
   const files = pairFiles(kind, options.folder)
-  if (existsSync(files.certificate) && existsSync(files.key)) {
-    const pair = { certificates: readFileSync(files.certificate, 'utf8'), key: readFileSync(files.key, 'utf8') }
+  const key = options.secrets.read(files.key)
+  if (existsSync(files.certificate) && key !== null) {
+    const pair = { certificates: readFileSync(files.certificate, 'utf8'), key }
     if (stillGood(pair, kind, root, options)) return pair
   }
+  return freshPair(kind, root, options)
+}
+
+async function freshPair(kind: KeyKind, root: Issuer, options: OwnCertificatesOptions): Promise<TlsPair> {
+  const files = pairFiles(kind, options.folder)
   const key = await freshKey(kind)
   const term = { now: options.clock.now(), lifetime: SERVER_LIFETIME }
   const der = await issueServer(root, { names: options.names, spki: spkiOf(key), term }, options.random)
   const pair = { certificates: encodePem('CERTIFICATE', der), key: pkcs8(key) }
-  writeWhole(files.key, pair.key, 0o600)
+  options.secrets.write(files.key, pair.key)
   writeWhole(files.certificate, pair.certificates, 0o644)
   return pair
 }
@@ -86,11 +106,12 @@ function stillGood(
 }
 
 /** The root that signs the server certificates of this data folder, made at the first start. */
-async function openRoot({ folder, clock, random }: OwnCertificatesOptions): Promise<Issuer> {
+async function openRoot({ folder, clock, random, secrets }: OwnCertificatesOptions): Promise<Issuer> {
   const files = rootFiles(folder)
-  if (existsSync(files.key)) {
+  const known = secrets.read(files.key)
+  if (known !== null) {
     const certificate = parseChain(readText(files.certificate, 'the server root'), files.certificate)[0]
-    return issuerOf(certificate, keySigner(parseKey(readText(files.key, 'the server root key'), files.key, undefined)))
+    return issuerOf(certificate, keySigner(parseKey(known, files.key, undefined)))
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const key = generateKey('p256')
@@ -101,7 +122,7 @@ async function openRoot({ folder, clock, random }: OwnCertificatesOptions): Prom
     random,
   )
   writeWhole(files.certificate, encodePem('CERTIFICATE', der), 0o644)
-  writeWhole(files.key, pkcs8(key), 0o600)
+  secrets.write(files.key, pkcs8(key))
   return issuerOf(parseCertificate(der), keySigner(key))
 }
 

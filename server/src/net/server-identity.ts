@@ -1,9 +1,10 @@
 import type { Random } from '@holdfast/pki'
 import type { Log } from '../log.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { SecretFiles } from '../ports/secret-files.ts'
 import { givenMaterial } from './given-certificates.ts'
 import type { GivenFiles } from './given-certificates.ts'
-import { ownMaterial, rootFiles } from './own-certificates.ts'
+import { ownMaterial, renewedMaterial, rootFiles } from './own-certificates.ts'
 import type { TlsMaterial } from './tls-material.ts'
 
 export interface ServerIdentityOptions {
@@ -16,6 +17,8 @@ export interface ServerIdentityOptions {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Keeps the private keys of an identity of our own. */
+  readonly secrets: SecretFiles
 }
 
 const CHECK_INTERVAL = 60 * 60 * 1000
@@ -51,17 +54,29 @@ export class ServerIdentity {
     this.#listeners.add(listener)
   }
 
+  /**
+   * New keys and certificates at once, or the operator's files read again. Connections that stand keep the certificate
+   * they began with. Rejects when it cannot be done; the present certificate then stays in use.
+   */
+  async renew(): Promise<void> {
+    const { files } = this.#options
+    this.#use(files === null ? await renewedMaterial(this.#options) : await loadMaterial(this.#options))
+  }
+
   /** Renews or rereads; a failure is logged and the present certificate stays in use. */
   async refresh(): Promise<void> {
     try {
       const material = await loadMaterial(this.#options)
-      if (JSON.stringify(material) === JSON.stringify(this.#material)) return
-      this.#material = material
-      this.#options.log.info('the server certificate was renewed')
-      for (const listener of this.#listeners) listener(material)
+      if (JSON.stringify(material) !== JSON.stringify(this.#material)) this.#use(material)
     } catch (error) {
       this.#options.log.error({ error }, 'the server certificate could not be renewed; the present one stays in use')
     }
+  }
+
+  #use(material: TlsMaterial): void {
+    this.#material = material
+    this.#options.log.info('the server certificate was renewed')
+    for (const listener of this.#listeners) listener(material)
   }
 
   close(): void {

@@ -1,10 +1,10 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { CertificateAuthority } from '../model/certificate-authority.ts'
 import type { ExpectedEtag } from '../model/etag.ts'
 import type { AuthorityName, HubName } from '../model/ids.ts'
 import type { AuthorityStore, WriteOutcome } from '../ports/registry.ts'
 import type { Row } from './database.ts'
 import { Query, bytesOf, numberOf, textOf } from './registry-reads.ts'
+import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 export class SqliteAuthorityStore implements AuthorityStore {
@@ -14,13 +14,17 @@ export class SqliteAuthorityStore implements AuthorityStore {
   readonly #findVerified: Query
   readonly #revision: Query
 
-  constructor(database: DatabaseSync, writer: RegistryWriter) {
-    const select = 'SELECT certificate, doc FROM authorities'
+  constructor(reader: RegistryReader, writer: RegistryWriter) {
+    const select = 'SELECT hub, name, certificate, doc FROM authorities'
     this.#writer = writer
-    this.#get = new Query(database, `${select} WHERE hub = ? AND name = ?`)
-    this.#list = new Query(database, `${select} WHERE hub = ? ORDER BY name`)
-    this.#findVerified = new Query(database, `${select} WHERE sha256 = ? AND state = 'verified' ORDER BY hub, name`)
-    this.#revision = new Query(database, `SELECT value FROM revisions WHERE name = 'authorities'`)
+    this.#get = new Query(reader, `${select} WHERE hub = ? AND name = ?`, 'authorities')
+    this.#list = new Query(reader, `${select} WHERE hub = ? ORDER BY name`, 'authorities')
+    this.#findVerified = new Query(
+      reader,
+      `${select} WHERE sha256 = ? AND state = 'verified' ORDER BY hub, name`,
+      'authorities',
+    )
+    this.#revision = new Query(reader, `SELECT value FROM revisions WHERE name = 'authorities'`)
   }
 
   async get(hub: HubName, name: AuthorityName): Promise<CertificateAuthority | null> {

@@ -1,9 +1,14 @@
+import { basename } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { HubError } from '../errors.ts'
+import { SealError } from '../keys/envelope.ts'
+import type { Sealer } from '../keys/envelope.ts'
 import type { HubName } from '../model/ids.ts'
 import type { StoredEvent } from '../model/message.ts'
 import { openReader } from './database.ts'
 import { decodeBlock } from './event-codec.ts'
 import { guarded } from './fault.ts'
+import { blockContext } from './segment.ts'
 
 /** Segments kept open for reading. */
 const MAX_OPEN = 16
@@ -30,12 +35,14 @@ interface OpenSegment {
  */
 export class BlockReader {
   readonly #cacheBytes: number
+  readonly #sealer: Sealer
   /** Both in order of use, the longest unused first. */
   readonly #open = new Map<string, OpenSegment>()
   readonly #blocks = new Map<string, Block>()
   #cached = 0
 
-  constructor(cacheBytes: number) {
+  constructor(cacheBytes: number, sealer: Sealer) {
+    this.#sealer = sealer
     this.#cacheBytes = cacheBytes
   }
 
@@ -76,14 +83,31 @@ export class BlockReader {
       const cached = this.#cachedBlock(key)
       if (cached !== null) return cached
       const stored = bytes.get(Number(row['id']))?.['bytes'] as Uint8Array
-      const decoded = decodeBlock(stored, hub, Number(row['count']))
+      const count = Number(row['count'])
       const enqueuedTime = Number(row['time'])
+      const place = { hub, file: basename(path), partition, first, count, time: enqueuedTime }
+      const decoded = decodeBlock(this.#opened(path, stored, place), hub, count)
       const events = decoded.events.map((event, index) => ({
         position: { partition, sequence: first + index, enqueuedTime },
         event,
       }))
       return this.#keep(key, { first, events, sizes: decoded.sizes, bytes: stored.length })
     })
+  }
+
+  #opened(path: string, stored: Uint8Array, place: Parameters<typeof blockContext>[0]): Uint8Array {
+    try {
+      return this.#sealer.open(stored, blockContext(place))
+    } catch (cause) {
+      if (!(cause instanceof SealError)) throw cause
+      const { partition, first, count } = place
+      throw new HubError(
+        'internal',
+        `${subject(path)} is damaged: the block of partition ${partition} with events ${first} to ${first + count - 1} ` +
+          `cannot be opened: ${cause.message}.`,
+        { cause },
+      )
+    }
   }
 
   #cachedBlock(key: string): Block | null {

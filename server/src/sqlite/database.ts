@@ -47,11 +47,14 @@ export function schemaVersion(database: DatabaseSync): number {
   return Number(database.prepare('PRAGMA user_version').get()?.['user_version'])
 }
 
+/** A change of the schema, and of what is stored in it. */
+export type Migration = string | ((database: DatabaseSync) => void)
+
 /**
  * Brings a database to the newest schema: `migrations[n]` leads from version n to n + 1, each in a transaction of its
  * own together with the version. Rejects a database that a newer release has written; there is no way back.
  */
-export function migrate(database: DatabaseSync, migrations: readonly string[], subject: string): void {
+export function migrate(database: DatabaseSync, migrations: readonly Migration[], subject: string): void {
   const found = schemaVersion(database)
   if (found > migrations.length) {
     throw new HubError(
@@ -63,7 +66,8 @@ export function migrate(database: DatabaseSync, migrations: readonly string[], s
   for (const [version, migration] of migrations.entries()) {
     if (version < found) continue
     transaction(database, () => {
-      database.exec(migration)
+      if (typeof migration === 'string') database.exec(migration)
+      else migration(database)
       database.exec(`PRAGMA user_version = ${version + 1}`)
     })
   }

@@ -1,10 +1,10 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { Device, DeviceCounts } from '../model/device.ts'
 import type { ExpectedEtag } from '../model/etag.ts'
 import type { DeviceId, HubName } from '../model/ids.ts'
 import type { CertificateSeen, DeviceChange, DeviceStore, WriteOutcome } from '../ports/registry.ts'
 import type { Row } from './database.ts'
 import { Query, bytesOf, numberOf, textOf } from './registry-reads.ts'
+import type { RegistryReader } from './registry-reads.ts'
 import type { Outcome, SingleWrite } from './registry-writes.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 import type { TouchBuffer } from './touch-buffer.ts'
@@ -17,20 +17,21 @@ export class SqliteDeviceStore implements DeviceStore {
   readonly #count: Query
   readonly #certificatesSeen: Query
 
-  constructor(database: DatabaseSync, writer: RegistryWriter, touches: TouchBuffer) {
-    const columns = 'last_activity_time, connection_state_updated_time, doc'
+  constructor(reader: RegistryReader, writer: RegistryWriter, touches: TouchBuffer) {
+    const columns = 'hub, device_id, last_activity_time, connection_state_updated_time, doc'
     this.#writer = writer
     this.#touches = touches
-    this.#get = new Query(database, `SELECT ${columns} FROM devices WHERE hub = ? AND device_id = ?`)
+    this.#get = new Query(reader, `SELECT ${columns} FROM devices WHERE hub = ? AND device_id = ?`, 'devices')
     this.#list = new Query(
-      database,
+      reader,
       `SELECT ${columns} FROM devices WHERE hub = ? AND device_id > ? ORDER BY device_id LIMIT ?`,
+      'devices',
     )
     this.#certificatesSeen = new Query(
-      database,
+      reader,
       'SELECT certificate, last_seen FROM certificates_seen WHERE hub = ? AND device_id = ? ORDER BY last_seen DESC',
     )
-    this.#count = new Query(database, 'SELECT status, count FROM device_counts WHERE hub = ?')
+    this.#count = new Query(reader, 'SELECT status, count FROM device_counts WHERE hub = ?')
   }
 
   async get(hub: HubName, deviceId: DeviceId): Promise<Device | null> {

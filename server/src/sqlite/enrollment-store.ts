@@ -1,4 +1,3 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type {
   CertificateSlots,
   Enrollment,
@@ -12,6 +11,7 @@ import type { EnrollmentGroupId, RegistrationId } from '../model/ids.ts'
 import type { EnrollmentStore, WriteOutcome } from '../ports/registry.ts'
 import type { Row } from './database.ts'
 import { Query, bytesOf, numberOf, textOf } from './registry-reads.ts'
+import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 /** Each kind has a table of its own, so that a row's kind is that of its table. */
@@ -23,16 +23,20 @@ export class SqliteEnrollmentStore implements EnrollmentStore {
   readonly #listGroups: Query
   readonly #groupRevision: Query
 
-  constructor(database: DatabaseSync, writer: RegistryWriter) {
+  constructor(reader: RegistryReader, writer: RegistryWriter) {
     const columns = 'primary_certificate, secondary_certificate, doc'
-    const individual = `SELECT ${columns} FROM individual_enrollments WHERE registration_id`
-    const group = `SELECT ${columns} FROM enrollment_groups WHERE enrollment_group_id`
+    const individual = `SELECT registration_id, ${columns} FROM individual_enrollments WHERE registration_id`
+    const group = `SELECT enrollment_group_id, ${columns} FROM enrollment_groups WHERE enrollment_group_id`
     this.#writer = writer
-    this.#getIndividual = new Query(database, `${individual} = ?`)
-    this.#listIndividual = new Query(database, `${individual} > ? ORDER BY registration_id LIMIT ?`)
-    this.#getGroup = new Query(database, `${group} = ?`)
-    this.#listGroups = new Query(database, `${group} > ? ORDER BY enrollment_group_id LIMIT ?`)
-    this.#groupRevision = new Query(database, `SELECT value FROM revisions WHERE name = 'enrollment_groups'`)
+    this.#getIndividual = new Query(reader, `${individual} = ?`, 'individual_enrollments')
+    this.#listIndividual = new Query(
+      reader,
+      `${individual} > ? ORDER BY registration_id LIMIT ?`,
+      'individual_enrollments',
+    )
+    this.#getGroup = new Query(reader, `${group} = ?`, 'enrollment_groups')
+    this.#listGroups = new Query(reader, `${group} > ? ORDER BY enrollment_group_id LIMIT ?`, 'enrollment_groups')
+    this.#groupRevision = new Query(reader, `SELECT value FROM revisions WHERE name = 'enrollment_groups'`)
   }
 
   async getIndividual(id: RegistrationId): Promise<IndividualEnrollment | null> {

@@ -1,14 +1,19 @@
+import { basename } from 'node:path'
 import { workerData } from 'node:worker_threads'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DataKey } from '../keys/envelope.ts'
+import { sealerFor } from '../keys/sealer-for.ts'
+import type { SealingKeys } from '../keys/sealer-for.ts'
 import { Checkpointer } from './checkpointer.ts'
 import { transaction } from './database.ts'
-import { deleteSegment, openSegment } from './segment.ts'
+import { blockContext, deleteSegment, openSegment } from './segment.ts'
 import type { PartitionState } from './segment.ts'
 import { serve } from './worker-service.ts'
 
 export interface LogWorkerData {
   readonly checkpointBytes: number
   readonly maxPages: number | undefined
+  readonly keys: SealingKeys
 }
 
 interface BlockRow {
@@ -31,6 +36,7 @@ export type LogRequest =
     }
   | { readonly kind: 'begin'; readonly hub: string; readonly path: string; readonly origins: readonly PartitionState[] }
   | { readonly kind: 'drop'; readonly paths: readonly string[] }
+  | { readonly kind: 'add-key'; readonly key: DataKey }
 
 interface OpenSegment {
   readonly path: string
@@ -39,16 +45,18 @@ interface OpenSegment {
   readonly checkpointer: Checkpointer
 }
 
-const { checkpointBytes, maxPages } = workerData as LogWorkerData
+const { checkpointBytes, maxPages, keys } = workerData as LogWorkerData
+const sealer = sealerFor('telemetry', keys)
 /** The segment that each hub writes to, by hub. */
 const open = new Map<string, OpenSegment>()
 
 serve<LogRequest>({
   handle: (request) => {
     if (request.kind === 'drop') for (const path of request.paths) drop(path)
+    else if (request.kind === 'add-key') sealer.add(request.key)
     else {
       const segment = segmentOf(request)
-      if (request.kind === 'commit') insert(segment, request.time, request.blocks)
+      if (request.kind === 'commit') insert(segment, request)
     }
     return null
   },
@@ -62,13 +70,17 @@ serve<LogRequest>({
   },
 })
 
-function insert(segment: OpenSegment, time: number, blocks: readonly BlockRow[]): void {
+function insert(segment: OpenSegment, { hub, time, blocks }: Extract<LogRequest, { kind: 'commit' }>): void {
+  const file = basename(segment.path)
   transaction(segment.database, () => {
-    for (const { partition, first, count, bytes } of blocks) segment.insert.run(partition, first, count, time, bytes)
+    for (const { partition, first, count, bytes } of blocks) {
+      const sealed = sealer.seal(bytes, blockContext({ hub, file, partition, first, count, time }))
+      segment.insert.run(partition, first, count, time, sealed)
+    }
   })
 }
 
-function segmentOf({ hub, path, origins }: Exclude<LogRequest, { kind: 'drop' }>): OpenSegment {
+function segmentOf({ hub, path, origins }: Extract<LogRequest, { kind: 'commit' | 'begin' }>): OpenSegment {
   const current = open.get(hub)
   if (current?.path === path) return current
   const database = openSegment(path, origins, { maxPages })

@@ -1,13 +1,19 @@
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import type { HubError } from '../errors.ts'
+import type { DataKey } from '../keys/envelope.ts'
+import type { SealingKeys } from '../keys/sealer-for.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Registry } from '../ports/registry.ts'
 import type { TelemetryLog } from '../ports/telemetry-log.ts'
 import { lockFolder } from './folder.ts'
+import { SEALED_SCHEMA } from './schema.ts'
 import { openRegistry } from './registry.ts'
+import type { RegistrySealing } from './registry.ts'
 import { DEFAULT_LOG_SETTINGS } from './telemetry-log-settings.ts'
 import type { TelemetryLogSettings } from './telemetry-log-settings.ts'
 import { openTelemetryLog } from './telemetry-log.ts'
+import type { TelemetrySealing } from './telemetry-log.ts'
 
 export interface SqliteOptions {
   /** The data folder; made with mode 0700 when it is missing. */
@@ -15,6 +21,12 @@ export interface SqliteOptions {
   /** Refusals kept. */
   readonly refusalCapacity: number
   readonly clock: Clock
+  /** What everything secret is sealed with. */
+  readonly keys: SealingKeys
+  /** Whether data that an earlier release wrote in the clear is sealed now; otherwise it is refused. */
+  readonly admitsUnsealed?: boolean
+  /** Told how the sealing of such data goes on, in sentences. */
+  readonly onProgress?: (message: string) => void
   /** Departures from `DEFAULT_LOG_SETTINGS`. */
   readonly log?: Partial<TelemetryLogSettings>
   /** Told once when a store has broken for good: stop the server, since it can acknowledge nothing any more. */
@@ -28,8 +40,31 @@ export interface SqliteOptions {
 export interface SqliteStores {
   readonly registry: Registry
   readonly telemetryLog: TelemetryLog
+  readonly sealing: StoreSealing
   /** Closes both stores, everything accepted being on the disk, and then lets go of the folder. */
   close(): Promise<void>
+}
+
+/** What the key commands need of the stores. */
+export interface StoreSealing {
+  readonly registry: RegistrySealing
+  readonly telemetry: TelemetrySealing
+  /** From now on this key seals, in both stores. */
+  addKey(key: DataKey): Promise<void>
+}
+
+/** Whether the folder holds a registry that is sealed; looks at the file alone, so that nothing is touched. */
+export function holdsSealedData(folder: string): boolean {
+  const path = join(folder, 'registry.db')
+  if (!existsSync(path)) return false
+  // https://www.sqlite.org/fileformat2.html §1.3: the user version, four bytes at offset 60.
+  const version = Buffer.alloc(4)
+  const file = openSync(path, 'r')
+  try {
+    return readSync(file, version, 0, 4, 60) === 4 && version.readUInt32BE() >= SEALED_SCHEMA
+  } finally {
+    closeSync(file)
+  }
 }
 
 /**
@@ -42,7 +77,10 @@ export async function openSqliteStores(options: SqliteOptions): Promise<SqliteSt
     openRegistry(registryOptions(options)),
     openTelemetryLog(logOptions(options)),
   ])
-  const opened = [registry, telemetryLog].flatMap((store) => (store.status === 'fulfilled' ? [store.value] : []))
+  const opened = [
+    ...(registry.status === 'fulfilled' ? [registry.value.registry] : []),
+    ...(telemetryLog.status === 'fulfilled' ? [telemetryLog.value.log] : []),
+  ]
   const close = async (): Promise<void> => {
     try {
       await Promise.all(opened.map((store) => store.close()))
@@ -51,7 +89,12 @@ export async function openSqliteStores(options: SqliteOptions): Promise<SqliteSt
     }
   }
   if (registry.status === 'fulfilled' && telemetryLog.status === 'fulfilled') {
-    return { registry: registry.value, telemetryLog: telemetryLog.value, close }
+    return {
+      registry: registry.value.registry,
+      telemetryLog: telemetryLog.value.log,
+      sealing: sealingOf(registry.value.sealing, telemetryLog.value.sealing),
+      close,
+    }
   }
   await close()
   throw registry.status === 'rejected' ? registry.reason : (telemetryLog as PromiseRejectedResult).reason
@@ -59,7 +102,7 @@ export async function openSqliteStores(options: SqliteOptions): Promise<SqliteSt
 
 function registryOptions(options: SqliteOptions): Parameters<typeof openRegistry>[0] {
   const { folder, refusalCapacity, registryPages: maxPages } = options
-  return { folder, refusalCapacity, maxPages, ...reports(options) }
+  return { folder, refusalCapacity, maxPages, ...sealingOptions(options), ...reports(options) }
 }
 
 function logOptions(options: SqliteOptions): Parameters<typeof openTelemetryLog>[0] {
@@ -68,7 +111,22 @@ function logOptions(options: SqliteOptions): Parameters<typeof openTelemetryLog>
     folder: join(folder, 'telemetry'),
     clock,
     settings: { ...DEFAULT_LOG_SETTINGS, ...log },
+    ...sealingOptions(options),
     ...reports(options),
+  }
+}
+
+function sealingOptions({ keys, admitsUnsealed = false, onProgress = () => {} }: SqliteOptions) {
+  return { keys, admitsUnsealed, onProgress }
+}
+
+function sealingOf(registry: RegistrySealing, telemetry: TelemetrySealing): StoreSealing {
+  return {
+    registry,
+    telemetry,
+    addKey: async (key) => {
+      await Promise.all([registry.addKey(key), telemetry.addKey(key)])
+    },
   }
 }
 

@@ -1,8 +1,8 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { Refusal, RefusalRule } from '../model/refusal.ts'
 import type { RefusalFilter, RefusalStore } from '../ports/registry.ts'
 import type { Row, SqlValue } from './database.ts'
 import { Query, numberOf, textOf } from './registry-reads.ts'
+import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 /** A refusal reaches the disk within this time, ms. */
@@ -14,7 +14,7 @@ const MAX_BATCH = 500
 
 /** A read first writes what waits, so that an operator sees the refusal that a device has just been told of. */
 export class SqliteRefusalStore implements RefusalStore {
-  readonly #database: DatabaseSync
+  readonly #reader: RegistryReader
   readonly #writer: RegistryWriter
   readonly #capacity: number
   readonly #onError: (error: unknown) => void
@@ -28,17 +28,17 @@ export class SqliteRefusalStore implements RefusalStore {
   #closed = false
 
   constructor(
-    database: DatabaseSync,
+    reader: RegistryReader,
     writer: RegistryWriter,
     options: { capacity: number; onError: (error: unknown) => void },
   ) {
-    this.#database = database
+    this.#reader = reader
     this.#writer = writer
     this.#capacity = options.capacity
     this.#onError = options.onError
-    this.#get = new Query(database, 'SELECT doc FROM refusals WHERE tracking_id = ?')
+    this.#get = new Query(reader, 'SELECT tracking_id, doc FROM refusals WHERE tracking_id = ?', 'refusals')
     this.#countByRule = new Query(
-      database,
+      reader,
       'SELECT rule, count(*) AS count FROM refusals WHERE time >= ? GROUP BY rule ORDER BY rule',
     )
   }
@@ -103,7 +103,11 @@ export class SqliteRefusalStore implements RefusalStore {
     const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`
     let query = this.#lists.get(where)
     if (query === undefined) {
-      query = new Query(this.#database, `SELECT sequence, doc FROM refusals ${where} ORDER BY sequence DESC LIMIT ?`)
+      query = new Query(
+        this.#reader,
+        `SELECT sequence, tracking_id, doc FROM refusals ${where} ORDER BY sequence DESC LIMIT ?`,
+        'refusals',
+      )
       this.#lists.set(where, query)
     }
     return query

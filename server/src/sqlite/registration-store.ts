@@ -1,4 +1,3 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { Device } from '../model/device.ts'
 import type { ExpectedEtag } from '../model/etag.ts'
 import type { DeviceId, EnrollmentGroupId, HubName, RegistrationId } from '../model/ids.ts'
@@ -7,6 +6,7 @@ import type { RegistrationStore, WriteOutcome } from '../ports/registry.ts'
 import type { Row } from './database.ts'
 import { deviceKey, deviceRow } from './device-store.ts'
 import { Query, bytesOf, textOf } from './registry-reads.ts'
+import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 export class SqliteRegistrationStore implements RegistrationStore {
@@ -14,13 +14,14 @@ export class SqliteRegistrationStore implements RegistrationStore {
   readonly #get: Query
   readonly #listByGroup: Query
 
-  constructor(database: DatabaseSync, writer: RegistryWriter) {
-    const select = 'SELECT leaf, signer, doc FROM registrations'
+  constructor(reader: RegistryReader, writer: RegistryWriter) {
+    const select = 'SELECT registration_id, leaf, signer, doc FROM registrations'
     this.#writer = writer
-    this.#get = new Query(database, `${select} WHERE registration_id = ?`)
+    this.#get = new Query(reader, `${select} WHERE registration_id = ?`, 'registrations')
     this.#listByGroup = new Query(
-      database,
+      reader,
       `${select} WHERE enrollment_group_id = ? AND registration_id > ? ORDER BY registration_id LIMIT ?`,
+      'registrations',
     )
   }
 

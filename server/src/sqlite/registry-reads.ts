@@ -2,29 +2,51 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { HubError } from '../errors.ts'
 import { guarded } from './fault.ts'
 import type { Row, SqlValue } from './database.ts'
+import type { RowCipher } from './row-cipher.ts'
+import type { TableName } from './schema.ts'
 
 const SUBJECT = 'The registry'
 
-/** A prepared query of the reading connection; it sees everything committed so far. */
-export class Query {
-  readonly #database: DatabaseSync
-  readonly #statement: StatementSync
+/** The reading connection, and what opens the sealed columns of its rows. */
+export interface RegistryReader {
+  readonly database: DatabaseSync
+  readonly rows: RowCipher
+}
 
-  constructor(database: DatabaseSync, sql: string) {
-    this.#database = database
-    this.#statement = database.prepare(sql)
+/**
+ * A prepared query of the reading connection; it sees everything committed so far. With a table, its sealed columns come
+ * opened; the query then has to select the columns of the table's key too.
+ */
+export class Query {
+  readonly #reader: RegistryReader
+  readonly #statement: StatementSync
+  readonly #table: TableName | null
+
+  constructor(reader: RegistryReader, sql: string, table: TableName | null = null) {
+    this.#reader = reader
+    this.#statement = reader.database.prepare(sql)
+    this.#table = table
   }
 
   one(...values: SqlValue[]): Row | null {
-    return this.#read(() => this.#statement.get(...values) as Row | undefined) ?? null
+    return this.#read(() => {
+      const row = this.#statement.get(...values) as Record<string, SqlValue> | undefined
+      return row === undefined ? null : this.#opened(row)
+    })
   }
 
   all(...values: SqlValue[]): readonly Row[] {
-    return this.#read(() => this.#statement.all(...values) as readonly Row[])
+    return this.#read(() =>
+      (this.#statement.all(...values) as Record<string, SqlValue>[]).map((row) => this.#opened(row)),
+    )
+  }
+
+  #opened(row: Record<string, SqlValue>): Row {
+    return this.#table === null ? row : this.#reader.rows.open(this.#table, row)
   }
 
   #read<T>(read: () => T): T {
-    if (!this.#database.isOpen) throw new HubError('shutting-down', `${SUBJECT} is closed.`)
+    if (!this.#reader.database.isOpen) throw new HubError('shutting-down', `${SUBJECT} is closed.`)
     return guarded(SUBJECT, read)
   }
 }

@@ -1,33 +1,62 @@
 import { workerData } from 'node:worker_threads'
 import type { DatabaseSync } from 'node:sqlite'
+import { sealerFor } from '../keys/sealer-for.ts'
+import type { SealingKeys } from '../keys/sealer-for.ts'
+import type { DataKey } from '../keys/envelope.ts'
 import { Checkpointer } from './checkpointer.ts'
 import { openWriter, transaction } from './database.ts'
 import { faultOf } from './fault.ts'
 import type { Fault } from './fault.ts'
 import { RegistryWrites } from './registry-writes.ts'
 import type { Write, WriteResult } from './registry-writes.ts'
+import { resealStep } from './reseal.ts'
+import type { ResealCursor, ResealStep } from './reseal.ts'
+import { RowCipher } from './row-cipher.ts'
 import { serve } from './worker-service.ts'
 
 export interface RegistryWorkerData {
   readonly path: string
   readonly maxPages: number | undefined
+  readonly keys: SealingKeys
 }
 
+export type RegistryRequest =
+  | { readonly kind: 'write'; readonly batch: readonly Write[] }
+  | { readonly kind: 'add-key'; readonly key: DataKey }
+  | { readonly kind: 'reseal'; readonly cursor: ResealCursor | null }
+
 export type WriteAnswer = { readonly result: WriteResult } | { readonly fault: Fault }
+export type RegistryAnswer = readonly WriteAnswer[] | ResealStep | null
 
 /** Rough size of a row in the write-ahead log, index pages included. */
 const BYTES_PER_WRITE = 4_096
 const CHECKPOINT_BYTES = 8 * 1024 * 1024
 
-const { path, maxPages } = workerData as RegistryWorkerData
+const { path, maxPages, keys } = workerData as RegistryWorkerData
 const database = openWriter(path, { maxPages })
-const writes = new RegistryWrites(database)
+// What is deleted is overwritten: a device's keys must not stay in free pages.
+database.exec('PRAGMA secure_delete = ON')
+const sealer = sealerFor('registry', keys)
+const rows = new RowCipher(sealer)
+const writes = new RegistryWrites(database, rows)
 const checkpointer = new Checkpointer(database, CHECKPOINT_BYTES)
 
-serve<readonly Write[]>({
-  handle: (batch): readonly WriteAnswer[] =>
-    transaction(database, () => batch.map((write) => attempt(database, write))),
-  afterwards: (batch) => checkpointer.committed(batch.length * BYTES_PER_WRITE),
+serve<RegistryRequest>({
+  handle: (request): RegistryAnswer => {
+    switch (request.kind) {
+      case 'write':
+        return transaction(database, () => request.batch.map((write) => attempt(database, write)))
+      case 'reseal':
+        return transaction(database, () => resealStep(database, rows, request.cursor))
+      case 'add-key':
+        sealer.add(request.key)
+        return null
+    }
+  },
+  afterwards: (request) => {
+    if (request.kind === 'write') checkpointer.committed(request.batch.length * BYTES_PER_WRITE)
+    if (request.kind === 'reseal') checkpointer.committed(BYTES_PER_WRITE)
+  },
   close: () => {
     checkpointer.close()
     database.close()

@@ -1,7 +1,9 @@
 import { HubError } from '../errors.ts'
+import type { DataKey } from '../keys/envelope.ts'
 import { hubErrorOf } from './fault.ts'
 import type { Write, WriteResult } from './registry-writes.ts'
-import type { RegistryWorkerData, WriteAnswer } from './registry-worker.ts'
+import type { RegistryAnswer, RegistryRequest, RegistryWorkerData, WriteAnswer } from './registry-worker.ts'
+import type { ResealCursor, ResealStep } from './reseal.ts'
 import { WorkerLink } from './worker-link.ts'
 
 /** Writes of one transaction: bounds how long one commit, and with it an answer, can take. */
@@ -22,12 +24,12 @@ interface Waiting {
  * one transaction. A write resolves after that transaction is on disk.
  */
 export class RegistryWriter {
-  readonly #link: WorkerLink<readonly Write[], readonly WriteAnswer[]>
+  readonly #link: WorkerLink<RegistryRequest, RegistryAnswer>
   #waiting: Waiting[] = []
   #pump: Promise<void> | null = null
   #closed = false
 
-  private constructor(link: WorkerLink<readonly Write[], readonly WriteAnswer[]>) {
+  private constructor(link: WorkerLink<RegistryRequest, RegistryAnswer>) {
     this.#link = link
   }
 
@@ -50,6 +52,16 @@ export class RegistryWriter {
     })
   }
 
+  /** From the next write on this key seals. */
+  async addKey(key: DataKey): Promise<void> {
+    await this.#link.request({ kind: 'add-key', key })
+  }
+
+  /** Seals some more rows anew, between two batches of writes. */
+  async reseal(cursor: ResealCursor | null): Promise<ResealStep> {
+    return (await this.#link.request({ kind: 'reseal', cursor })) as ResealStep
+  }
+
   /** Ends after everything accepted has been answered. */
   async close(): Promise<void> {
     this.#closed = true
@@ -63,7 +75,8 @@ export class RegistryWriter {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, MAX_BATCH)
       try {
-        const answers = await this.#link.request(batch.map(({ write }) => write))
+        const request = { kind: 'write', batch: batch.map(({ write }) => write) } as const
+        const answers = (await this.#link.request(request)) as readonly WriteAnswer[]
         for (const [index, answer] of answers.entries()) settle(batch[index], answer)
       } catch (error) {
         for (const { reject } of batch) reject(error)

@@ -2,6 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { etagMatches } from '../model/etag.ts'
 import type { ExpectedEtag } from '../model/etag.ts'
 import type { Row } from './database.ts'
+import type { RowCipher } from './row-cipher.ts'
 import { TABLES } from './schema.ts'
 import type { TableName, TableShape } from './schema.ts'
 
@@ -34,9 +35,11 @@ export class RegistryWrites {
   readonly #database: DatabaseSync
   /** Bounded by the statements below: a handful for each table. */
   readonly #statements = new Map<string, StatementSync>()
+  readonly #rows: RowCipher
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, rows: RowCipher) {
     this.#database = database
+    this.#rows = rows
   }
 
   run(write: Write): WriteResult {
@@ -79,19 +82,19 @@ export class RegistryWrites {
   #create(table: TableName, row: Row): boolean {
     const { key, columns } = TABLES[table]
     const sql = `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${named(columns)}) ON CONFLICT (${key.join(', ')}) DO NOTHING`
-    return this.#statement(sql).run(row).changes === 1
+    return this.#statement(sql).run(this.#rows.seal(table, row)).changes === 1
   }
 
   #put(table: TableName, row: Row): void {
     const { key, columns } = TABLES[table]
     const assignments = columns.map((column) => `${column} = excluded.${column}`).join(', ')
     const sql = `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${named(columns)}) ON CONFLICT (${key.join(', ')}) DO UPDATE SET ${assignments}`
-    this.#statement(sql).run(row)
+    this.#statement(sql).run(this.#rows.seal(table, row))
   }
 
   #replace(table: TableName, row: Row, expected: ExpectedEtag): Outcome {
     const judged = this.#judge(table, keyOf(table, row), expected)
-    if (judged === 'written') this.#statement(updateSql(table)).run(row)
+    if (judged === 'written') this.#statement(updateSql(table)).run(this.#rows.seal(table, row))
     return judged
   }
 
@@ -122,7 +125,7 @@ export class RegistryWrites {
   }
 
   #refuse(refusals: readonly Row[], capacity: number): Outcome {
-    for (const refusal of refusals) this.#statement(REFUSE).run(refusal)
+    for (const refusal of refusals) this.#statement(REFUSE).run(this.#rows.seal('refusals', refusal))
     this.#statement(FORGET_REFUSALS).run({ capacity })
     return 'written'
   }

@@ -1,19 +1,31 @@
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import type { HubError } from '../errors.ts'
+import { HubError } from '../errors.ts'
+import type { DataKey } from '../keys/envelope.ts'
+import { sealerFor } from '../keys/sealer-for.ts'
+import type { SealingKeys } from '../keys/sealer-for.ts'
 import type { Registry } from '../ports/registry.ts'
+import { SqliteAlarmStore } from './alarm-store.ts'
 import { SqliteAuthorityStore } from './authority-store.ts'
-import { migrate, openReader, openWriter } from './database.ts'
+import { SqliteCredentialUseStore } from './credential-use-store.ts'
+import { migrate, openReader, openWriter, schemaVersion } from './database.ts'
 import { SqliteDeviceStore } from './device-store.ts'
 import { SqliteEnrollmentStore } from './enrollment-store.ts'
+import { SqliteMessageCounterStore } from './message-counter-store.ts'
 import { SqliteRefusalStore } from './refusal-store.ts'
 import { SqliteRegistrationStore } from './registration-store.ts'
 import { SqliteRevocationStore } from './revocation-store.ts'
+import type { RegistryReader } from './registry-reads.ts'
 import { RegistryWriter } from './registry-writer.ts'
-import { REGISTRY_MIGRATIONS } from './schema.ts'
+import { rowsToReseal } from './reseal.ts'
+import type { ResealCursor, ResealStep } from './reseal.ts'
+import { RowCipher } from './row-cipher.ts'
+import { REGISTRY_MIGRATIONS, SEALED_SCHEMA } from './schema.ts'
+import { clearFreePages } from './seal-registry.ts'
 import { SqliteConsumerGroupStore, SqlitePolicyStore, SqliteSettingStore } from './small-stores.ts'
 import { SqliteSightingStore } from './sighting-store.ts'
 import { TouchBuffer } from './touch-buffer.ts'
+import { SqliteWebhookStore } from './webhook-store.ts'
 
 export interface RegistryOptions {
   /** Folder of the database file; it exists already. */
@@ -26,36 +38,86 @@ export interface RegistryOptions {
   readonly onError: (error: unknown) => void
   /** Quota of the database file in pages of 4 KiB. */
   readonly maxPages?: number | undefined
+  readonly keys: SealingKeys
+  /** Whether a registry that an earlier release wrote in the clear is sealed now; otherwise it is refused. */
+  readonly admitsUnsealed: boolean
+  /** Told when older data has been sealed, in a sentence. */
+  readonly onProgress: (message: string) => void
+}
+
+/** What the key commands need of the registry. */
+export interface RegistrySealing {
+  /** From the next write on this key seals. */
+  addKey(key: DataKey): Promise<void>
+  /** Rows that hold something sealed. */
+  count(): number
+  /** Looks at some more rows and seals those anew that an older data key sealed. */
+  reseal(cursor: ResealCursor | null): Promise<ResealStep>
 }
 
 /** Opens `registry.db`, brought to the newest schema. Writes go through one worker; reads run on this thread. */
-export async function openRegistry(options: RegistryOptions): Promise<Registry> {
+export async function openRegistry(
+  options: RegistryOptions,
+): Promise<{ readonly registry: Registry; readonly sealing: RegistrySealing }> {
   const path = join(options.folder, 'registry.db')
-  const schema = openWriter(path)
+  const { keys, maxPages } = options
+  const rows = new RowCipher(sealerFor('registry', keys))
+  prepare(path, rows, options)
+  const reader = { database: openReader(path), rows }
   try {
-    migrate(schema, REGISTRY_MIGRATIONS, `The registry ${path}`)
-  } finally {
-    schema.close()
-  }
-  const reader = openReader(path)
-  try {
-    const writer = await RegistryWriter.start({ path, maxPages: options.maxPages }, options.onFailure)
-    return registryOf(reader, writer, options)
+    const writer = await RegistryWriter.start({ path, maxPages, keys }, options.onFailure)
+    return { registry: registryOf(reader, writer, options), sealing: sealingOf(reader, writer) }
   } catch (error) {
-    reader.close()
+    reader.database.close()
     throw error
   }
 }
 
-function registryOf(reader: DatabaseSync, writer: RegistryWriter, options: RegistryOptions): Registry {
+function prepare(path: string, rows: RowCipher, { admitsUnsealed, onProgress }: RegistryOptions): void {
+  const database = openWriter(path)
+  try {
+    const found = schemaVersion(database)
+    if (found > 0 && found < SEALED_SCHEMA && !admitsUnsealed) {
+      throw new HubError(
+        'internal',
+        `The registry ${path} is in the clear, although everything in this data folder has been sealed before: ` +
+          'somebody has put it there. Restore the folder from a backup.',
+      )
+    }
+    database.exec('PRAGMA secure_delete = ON')
+    const migrations = REGISTRY_MIGRATIONS.map((step) =>
+      typeof step === 'string' ? step : (writer: DatabaseSync) => step(writer, rows),
+    )
+    migrate(database, migrations, `The registry ${path}`)
+    const sealed = clearFreePages(database)
+    if (sealed > 0) onProgress(`sealed the registry: ${sealed} rows`)
+  } finally {
+    database.close()
+  }
+}
+
+function sealingOf(reader: RegistryReader, writer: RegistryWriter): RegistrySealing {
+  return {
+    addKey: async (key) => {
+      // The reader first: it must open what the writer seals.
+      reader.rows.sealer.add(key)
+      await writer.addKey(key)
+    },
+    count: () => rowsToReseal(reader.database),
+    reseal: (cursor) => writer.reseal(cursor),
+  }
+}
+
+function registryOf(reader: RegistryReader, writer: RegistryWriter, options: RegistryOptions): Registry {
   const { refusalCapacity: capacity, onError } = options
   const touches = new TouchBuffer(writer, onError)
   const refusals = new SqliteRefusalStore(reader, writer, { capacity, onError })
   const sightings = new SqliteSightingStore(reader, writer, onError)
+  const messageCounters = new SqliteMessageCounterStore(reader, writer, onError)
   let closing: Promise<void> | null = null
   const close = async (): Promise<void> => {
-    await Promise.all([touches.close(), refusals.close(), sightings.close()])
-    reader.close()
+    await Promise.all([touches.close(), refusals.close(), sightings.close(), messageCounters.close()])
+    reader.database.close()
     await writer.close()
   }
   return {
@@ -66,7 +128,11 @@ function registryOf(reader: DatabaseSync, writer: RegistryWriter, options: Regis
     policies: new SqlitePolicyStore(reader, writer),
     refusals,
     sightings,
+    messageCounters,
     revocations: new SqliteRevocationStore(reader, writer),
+    alarms: new SqliteAlarmStore(reader, writer),
+    credentialUses: new SqliteCredentialUseStore(reader, writer),
+    webhooks: new SqliteWebhookStore(reader, writer),
     consumerGroups: new SqliteConsumerGroupStore(reader, writer),
     settings: new SqliteSettingStore(reader, writer),
     close: () => (closing ??= close()),

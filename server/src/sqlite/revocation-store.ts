@@ -1,10 +1,10 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { ExpectedEtag } from '../model/etag.ts'
 import type { HubName } from '../model/ids.ts'
 import type { RevocationRecord, RevocationRecordKind, SequencedRecord } from '../model/revocation.ts'
 import type { RevocationStore, WriteOutcome } from '../ports/registry.ts'
 import type { Row } from './database.ts'
 import { Query, numberOf, textOf } from './registry-reads.ts'
+import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 export class SqliteRevocationStore implements RevocationStore {
@@ -13,12 +13,12 @@ export class SqliteRevocationStore implements RevocationStore {
   readonly #changes: Query
   readonly #sequence: Query
 
-  constructor(database: DatabaseSync, writer: RegistryWriter) {
-    const select = 'SELECT sequence, certificate, doc FROM revocation_records'
+  constructor(reader: RegistryReader, writer: RegistryWriter) {
+    const select = 'SELECT hub, kind, id, sequence, certificate, doc FROM revocation_records'
     this.#writer = writer
-    this.#get = new Query(database, `${select} WHERE hub = ? AND kind = ? AND id = ?`)
-    this.#changes = new Query(database, `${select} WHERE sequence > ? ORDER BY sequence LIMIT ?`)
-    this.#sequence = new Query(database, `SELECT value FROM revisions WHERE name = 'revocations'`)
+    this.#get = new Query(reader, `${select} WHERE hub = ? AND kind = ? AND id = ?`, 'revocation_records')
+    this.#changes = new Query(reader, `${select} WHERE sequence > ? ORDER BY sequence LIMIT ?`, 'revocation_records')
+    this.#sequence = new Query(reader, `SELECT value FROM revisions WHERE name = 'revocations'`)
   }
 
   async get(hub: HubName, kind: RevocationRecordKind, id: string): Promise<SequencedRecord | null> {

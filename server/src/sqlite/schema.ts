@@ -1,10 +1,15 @@
+import { sealRegistry } from './seal-registry.ts'
+import type { DatabaseSync } from 'node:sqlite'
+import type { RowCipher } from './row-cipher.ts'
+
 /**
  * The registry's schema, forward only: a released entry is never edited, a change is one more entry.
  *
  * A row holds what is searched or compared as columns and the whole noun as JSON in `doc`; certificates are BLOBs, so
- * that they come back byte for byte. Ids compare in byte order, SQLite's default collation.
+ * that they come back byte for byte. Ids compare in byte order, SQLite's default collation. Columns in `TABLES[…].sealed`
+ * are sealed on the disk; docs/decisions/0007-sealed-at-rest.md says why the others are not.
  */
-export const REGISTRY_MIGRATIONS: readonly string[] = [
+export const REGISTRY_MIGRATIONS: readonly (string | ((database: DatabaseSync, rows: RowCipher) => void))[] = [
   `
   CREATE TABLE devices (
     hub TEXT NOT NULL,
@@ -200,7 +205,68 @@ export const REGISTRY_MIGRATIONS: readonly string[] = [
     UPDATE sighted_paths SET devices = devices - 1 WHERE hub = OLD.hub AND path = OLD.path;
   END;
   `,
+  `
+  -- Newest 10,000.
+  CREATE TABLE alarms (
+    sequence INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    hub TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    doc TEXT NOT NULL
+  ) STRICT;
+  CREATE TRIGGER alarms_forget AFTER INSERT ON alarms BEGIN
+    DELETE FROM alarms WHERE sequence <= NEW.sequence - 10000;
+  END;
+
+  -- Which certificates and keys each device was seen with; a device that is deleted is forgotten.
+  CREATE TABLE credential_uses (
+    hub TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    certificate TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    key TEXT NOT NULL,
+    seen INTEGER NOT NULL,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (hub, device_id, certificate)
+  ) STRICT;
+  CREATE INDEX credential_uses_by_certificate ON credential_uses (certificate);
+  CREATE INDEX credential_uses_by_serial ON credential_uses (serial);
+  CREATE INDEX credential_uses_by_key ON credential_uses (key);
+  CREATE TRIGGER credential_uses_of_devices BEFORE INSERT ON credential_uses
+    WHEN NOT EXISTS (SELECT 1 FROM devices WHERE hub = NEW.hub AND device_id = NEW.device_id) BEGIN
+    SELECT RAISE(IGNORE);
+  END;
+  CREATE TRIGGER credential_uses_newest AFTER INSERT ON credential_uses BEGIN
+    DELETE FROM credential_uses WHERE hub = NEW.hub AND device_id = NEW.device_id AND certificate IN (
+      SELECT certificate FROM credential_uses WHERE hub = NEW.hub AND device_id = NEW.device_id
+      ORDER BY seen DESC LIMIT -1 OFFSET 8);
+  END;
+  CREATE TRIGGER credential_uses_forget AFTER DELETE ON devices BEGIN
+    DELETE FROM credential_uses WHERE hub = OLD.hub AND device_id = OLD.device_id;
+  END;
+
+  CREATE TABLE webhooks (hub TEXT NOT NULL, id TEXT NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (hub, id)) STRICT;
+  `,
+  sealRegistry,
+  `
+  -- How far devices that seal their messages have counted; forgotten with the device.
+  CREATE TABLE message_counters (
+    hub TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    generation_id TEXT NOT NULL,
+    last INTEGER NOT NULL,
+    recent TEXT NOT NULL,
+    PRIMARY KEY (hub, device_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER message_counters_forget AFTER DELETE ON devices BEGIN
+    DELETE FROM message_counters WHERE hub = OLD.hub AND device_id = OLD.device_id;
+  END;
+  `,
 ]
+
+/** From this schema on nothing secret is in the clear. */
+export const SEALED_SCHEMA = 5
 
 /** What the writer must know of a table; `columns` holds the key too. */
 export interface TableShape {
@@ -208,6 +274,8 @@ export interface TableShape {
   readonly columns: readonly string[]
   /** Columns that `touch` moves forward and that a replacement made from an older read must not move back. */
   readonly monotone: readonly string[]
+  /** Columns that are sealed on the disk, and what they are when opened. */
+  readonly sealed: Readonly<Record<string, 'text' | 'bytes'>>
 }
 
 export const TABLES = {
@@ -215,35 +283,61 @@ export const TABLES = {
     key: ['hub', 'device_id'],
     columns: ['hub', 'device_id', 'etag', 'status', 'last_activity_time', 'connection_state_updated_time', 'doc'],
     monotone: ['last_activity_time', 'connection_state_updated_time'],
+    sealed: { doc: 'text' },
   },
   authorities: {
     key: ['hub', 'name'],
     columns: ['hub', 'name', 'etag', 'sha256', 'state', 'certificate', 'doc'],
     monotone: [],
+    sealed: { certificate: 'bytes', doc: 'text' },
   },
   individual_enrollments: {
     key: ['registration_id'],
     columns: ['registration_id', 'etag', 'primary_certificate', 'secondary_certificate', 'doc'],
     monotone: [],
+    sealed: { primary_certificate: 'bytes', secondary_certificate: 'bytes', doc: 'text' },
   },
   enrollment_groups: {
     key: ['enrollment_group_id'],
     columns: ['enrollment_group_id', 'etag', 'primary_certificate', 'secondary_certificate', 'doc'],
     monotone: [],
+    sealed: { primary_certificate: 'bytes', secondary_certificate: 'bytes', doc: 'text' },
   },
   registrations: {
     key: ['registration_id'],
     columns: ['registration_id', 'etag', 'enrollment_group_id', 'leaf', 'signer', 'doc'],
     monotone: [],
+    sealed: { leaf: 'bytes', signer: 'bytes', doc: 'text' },
   },
-  policies: { key: ['owner', 'name'], columns: ['owner', 'name', 'doc'], monotone: [] },
-  consumer_groups: { key: ['hub', 'name'], columns: ['hub', 'name'], monotone: [] },
+  policies: { key: ['owner', 'name'], columns: ['owner', 'name', 'doc'], monotone: [], sealed: { doc: 'text' } },
+  refusals: {
+    key: ['tracking_id'],
+    columns: ['tracking_id', 'time', 'hub', 'identity', 'address', 'rule', 'doc'],
+    monotone: [],
+    sealed: { doc: 'text' },
+  },
+  consumer_groups: { key: ['hub', 'name'], columns: ['hub', 'name'], monotone: [], sealed: {} },
   revocation_records: {
     key: ['hub', 'kind', 'id'],
     columns: ['hub', 'kind', 'id', 'etag', 'certificate', 'doc'],
     monotone: [],
+    sealed: { certificate: 'bytes', doc: 'text' },
   },
-  settings: { key: ['key'], columns: ['key', 'value'], monotone: [] },
+  alarms: { key: ['id'], columns: ['id', 'hub', 'kind', 'subject', 'doc'], monotone: [], sealed: { doc: 'text' } },
+  credential_uses: {
+    key: ['hub', 'device_id', 'certificate'],
+    columns: ['hub', 'device_id', 'certificate', 'serial', 'key', 'seen', 'doc'],
+    monotone: [],
+    sealed: { doc: 'text' },
+  },
+  webhooks: { key: ['hub', 'id'], columns: ['hub', 'id', 'doc'], monotone: [], sealed: { doc: 'text' } },
+  message_counters: {
+    key: ['hub', 'device_id'],
+    columns: ['hub', 'device_id', 'generation_id', 'last', 'recent'],
+    monotone: [],
+    sealed: {},
+  },
+  settings: { key: ['key'], columns: ['key', 'value'], monotone: [], sealed: { value: 'text' } },
 } as const satisfies Record<string, TableShape>
 
 export type TableName = keyof typeof TABLES

@@ -8,7 +8,7 @@ import { openReader, openWriter, schemaVersion, transaction } from './database.t
  * A segment is one SQLite file with the events that one hub got in one period (or part of it, when it grew large).
  * Retention is deleting the file. One row is one block: events of one partition that were committed together.
  * `origins` says where each partition stood when the segment began, so that sequences and times go on even when
- * every older segment has been deleted.
+ * every older segment has been deleted. Blocks are sealed, each bound to its place (`blockContext`).
  */
 const SCHEMA = `
   CREATE TABLE origins (
@@ -27,7 +27,9 @@ const SCHEMA = `
   CREATE UNIQUE INDEX blocks_by_sequence ON blocks (partition, first);
   CREATE INDEX blocks_by_time ON blocks (partition, time);
 `
-const SCHEMA_VERSION = 1
+/** Of a segment whose blocks are in the clear, as releases before sealing wrote them. */
+export const UNSEALED_VERSION = 1
+const SCHEMA_VERSION = 2
 
 /** Where a partition stands: `next` is the sequence of the coming event. */
 export interface PartitionState {
@@ -50,7 +52,20 @@ export function segmentFile(name: SegmentName): string {
   return `${time}-${String(name.part).padStart(5, '0')}.db`
 }
 
-function parseSegmentFile(file: string): SegmentName | null {
+/** Where a block belongs: bytes that were sealed for one place open in no other. */
+export function blockContext(place: {
+  readonly hub: string
+  readonly file: string
+  readonly partition: number
+  readonly first: number
+  readonly count: number
+  readonly time: number
+}): string {
+  const { hub, file, partition, first, count, time } = place
+  return `${hub}/${file}/${partition}/${first}/${count}/${time}`
+}
+
+export function parseSegmentFile(file: string): SegmentName | null {
   const match = NAME.exec(file)
   if (match === null) return null
   const [year, month, day, hour, minute, second, part] = match.slice(1).map(Number) as [
@@ -143,7 +158,7 @@ function readSegment<T>(path: string, read: (database: DatabaseSync) => T): T | 
   }
 }
 
-function originsOf(database: DatabaseSync): readonly PartitionState[] {
+export function originsOf(database: DatabaseSync): readonly PartitionState[] {
   return statesOf(database, 'SELECT partition, next, last_time FROM origins')
 }
 

@@ -1,9 +1,9 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { DeviceId, HubName } from '../model/ids.ts'
 import type { PathUse, Sighting } from '../model/sighting.ts'
 import type { SightingStore } from '../ports/registry.ts'
 import type { Row } from './database.ts'
 import { Query, numberOf, textOf } from './registry-reads.ts'
+import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 /** A sighting reaches the disk within this time, ms: a device that asks by HTTP each second is one row of each write. */
@@ -30,18 +30,18 @@ export class SqliteSightingStore implements SightingStore {
   #flushing: Promise<void> = Promise.resolve()
   #closed = false
 
-  constructor(database: DatabaseSync, writer: RegistryWriter, onError: (error: unknown) => void) {
+  constructor(reader: RegistryReader, writer: RegistryWriter, onError: (error: unknown) => void) {
     this.#writer = writer
     this.#onError = onError
-    this.#paths = new Query(database, 'SELECT path, devices, last_seen FROM sighted_paths WHERE hub = ? ORDER BY path')
+    this.#paths = new Query(reader, 'SELECT path, devices, last_seen FROM sighted_paths WHERE hub = ? ORDER BY path')
     this.#byPaths = new Query(
-      database,
+      reader,
       `SELECT ${COLUMNS} FROM sightings
        WHERE hub = ? AND path IN (SELECT value FROM json_each(?)) AND device_id > ? ORDER BY device_id LIMIT ?`,
     )
     const ending = 'FROM sightings WHERE hub = ? AND leaf_not_after >= ? AND leaf_not_after < ?'
-    this.#ending = new Query(database, `SELECT ${COLUMNS} ${ending} ORDER BY leaf_not_after LIMIT ?`)
-    this.#countEnding = new Query(database, `SELECT count(*) AS count ${ending}`)
+    this.#ending = new Query(reader, `SELECT ${COLUMNS} ${ending} ORDER BY leaf_not_after LIMIT ?`)
+    this.#countEnding = new Query(reader, `SELECT count(*) AS count ${ending}`)
   }
 
   note(sighting: Sighting): void {

@@ -1,8 +1,8 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { AccessPolicy, PolicyOwner } from '../model/access-policy.ts'
 import type { HubName } from '../model/ids.ts'
 import type { ConsumerGroupStore, PolicyStore, SettingStore, WriteOutcome } from '../ports/registry.ts'
 import { Query, textOf } from './registry-reads.ts'
+import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 
 export class SqlitePolicyStore implements PolicyStore {
@@ -10,10 +10,10 @@ export class SqlitePolicyStore implements PolicyStore {
   readonly #get: Query
   readonly #list: Query
 
-  constructor(database: DatabaseSync, writer: RegistryWriter) {
+  constructor(reader: RegistryReader, writer: RegistryWriter) {
     this.#writer = writer
-    this.#get = new Query(database, 'SELECT doc FROM policies WHERE owner = ? AND name = ?')
-    this.#list = new Query(database, 'SELECT doc FROM policies WHERE owner = ? ORDER BY name')
+    this.#get = new Query(reader, 'SELECT owner, name, doc FROM policies WHERE owner = ? AND name = ?', 'policies')
+    this.#list = new Query(reader, 'SELECT owner, name, doc FROM policies WHERE owner = ? ORDER BY name', 'policies')
   }
 
   async get(owner: PolicyOwner, name: string): Promise<AccessPolicy | null> {
@@ -45,9 +45,9 @@ export class SqliteConsumerGroupStore implements ConsumerGroupStore {
   readonly #writer: RegistryWriter
   readonly #list: Query
 
-  constructor(database: DatabaseSync, writer: RegistryWriter) {
+  constructor(reader: RegistryReader, writer: RegistryWriter) {
     this.#writer = writer
-    this.#list = new Query(database, 'SELECT name FROM consumer_groups WHERE hub = ? ORDER BY name')
+    this.#list = new Query(reader, 'SELECT name FROM consumer_groups WHERE hub = ? ORDER BY name')
   }
 
   async list(hub: HubName): Promise<readonly string[]> {
@@ -70,9 +70,9 @@ export class SqliteSettingStore implements SettingStore {
   readonly #writer: RegistryWriter
   readonly #get: Query
 
-  constructor(database: DatabaseSync, writer: RegistryWriter) {
+  constructor(reader: RegistryReader, writer: RegistryWriter) {
     this.#writer = writer
-    this.#get = new Query(database, 'SELECT value FROM settings WHERE key = ?')
+    this.#get = new Query(reader, 'SELECT key, value FROM settings WHERE key = ?', 'settings')
   }
 
   async get(key: string): Promise<string | null> {

@@ -28,6 +28,7 @@ import { WebSocketUpgrades } from '../../src/net/websocket.ts'
 import { AllocationWebhook } from '../../src/provisioning/allocation-webhook.ts'
 import { loadIdScope } from '../../src/provisioning/id-scope.ts'
 import { Registrar } from '../../src/provisioning/register.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { makeRoot, makeServer } from '../http/certificates.ts'
 import { openTrust } from '../revocation/open-trust.ts'
@@ -41,7 +42,12 @@ export type AmqpServer = Awaited<ReturnType<typeof startAmqpServer>>
 export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-amqp-'))
   const clock = { offset: 0, now: () => Date.now() + clock.offset }
-  const stores = await openSqliteStores({ folder: join(folder, 'data'), refusalCapacity: 1_000, clock })
+  const stores = await openSqliteStores({
+    keys: DATA_KEYS,
+    folder: join(folder, 'data'),
+    refusalCapacity: 1_000,
+    clock,
+  })
   const { registry, telemetryLog } = stores
   const bus = openLocalBus()
   const metrics = new Metrics()

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import type { SqliteOptions, SqliteStores } from '../../src/sqlite/open.ts'
 import { registryContract } from './registry.contract.ts'
@@ -13,14 +14,14 @@ interface Opened {
   readonly dispose: () => Promise<void>
 }
 
-async function open(options: Omit<SqliteOptions, 'folder'>): Promise<Opened> {
+async function open(options: Omit<SqliteOptions, 'folder' | 'keys'>): Promise<Opened> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-contract-'))
-  let stores = await openSqliteStores({ ...options, folder })
+  let stores = await openSqliteStores({ ...options, keys: DATA_KEYS, folder })
   return {
     stores,
     reopen: async () => {
       await stores.close()
-      stores = await openSqliteStores({ ...options, folder })
+      stores = await openSqliteStores({ ...options, keys: DATA_KEYS, folder })
       return stores
     },
     dispose: async () => {

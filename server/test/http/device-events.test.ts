@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { keysOf } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { makeDevice, makeRoot } from './certificates.ts'
 import { HUB, OTHER_HUB_HOST, startServer } from './running-server.ts'
@@ -14,7 +15,12 @@ const PATH = '/devices/d/messages/events?api-version=2021-04-12'
 async function stored(server: RunningServer) {
   await server.stop()
   const clock = { now: () => Date.now() }
-  const stores = await openSqliteStores({ folder: join(server.folder, 'data'), refusalCapacity: 100, clock })
+  const stores = await openSqliteStores({
+    keys: await keysOf(join(server.folder, 'data')),
+    folder: join(server.folder, 'data'),
+    refusalCapacity: 100,
+    clock,
+  })
   try {
     const budget = { events: 100, bytes: 1_000_000 }
     const read = (partition: number) => stores.telemetryLog.read(HUB, partition, 0, budget)

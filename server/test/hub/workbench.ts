@@ -18,6 +18,7 @@ import { DEFAULT_HUB_POLICIES, DEFAULT_PROVISIONING_POLICIES } from '../../src/m
 import { parseHubName } from '../../src/model/ids.ts'
 import type { Peer } from '../../src/model/peer.ts'
 import type { Refusal } from '../../src/model/refusal.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { openTrust } from '../revocation/open-trust.ts'
 import type { Made } from './certificates.ts'
@@ -39,7 +40,7 @@ export async function openWorkbench() {
     },
   }
   const random = { bytes: (count: number) => randomBytes(count) }
-  const stores = await openSqliteStores({ folder, refusalCapacity: 1_000, clock })
+  const stores = await openSqliteStores({ keys: DATA_KEYS, folder, refusalCapacity: 1_000, clock })
   const { registry, telemetryLog } = stores
   const bus = openLocalBus()
   const hubs = new Hubs([

@@ -29,6 +29,7 @@ import type { TelemetryLog } from '../../src/ports/telemetry-log.ts'
 import { AllocationWebhook } from '../../src/provisioning/allocation-webhook.ts'
 import { Enrollments } from '../../src/provisioning/enrollments.ts'
 import { Registrar } from '../../src/provisioning/register.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { makeDevice, makeIntermediate, makeRoot, makeServer } from '../http/certificates.ts'
 import { openTrust } from '../revocation/open-trust.ts'
@@ -75,7 +76,7 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
   const random = { bytes: (count: number) => randomBytes(count) }
   const log = createLog({ level: 'fatal' })
   const metrics = new Metrics()
-  const stores = await openSqliteStores({ folder, refusalCapacity: 1_000, clock })
+  const stores = await openSqliteStores({ keys: DATA_KEYS, folder, refusalCapacity: 1_000, clock })
   const { registry, telemetryLog } = stores
   const bus = openLocalBus()
   const hubs = new Hubs([{ name: HUB, hosts: ['localhost'], partitions: PARTITIONS }])

@@ -32,6 +32,7 @@ import type { WebhookLimits } from '../../src/provisioning/allocation-webhook.ts
 import { Enrollments } from '../../src/provisioning/enrollments.ts'
 import { Registrar } from '../../src/provisioning/register.ts'
 import type { RegistrationResult } from '../../src/provisioning/wire-registration.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { openTrust } from '../revocation/open-trust.ts'
 
@@ -78,7 +79,7 @@ export async function openProvisioning(options: { webhookLimits?: WebhookLimits 
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-provisioning-'))
   const clock = { time: NOW, now: () => clock.time }
   const dice = { bytes: (count: number) => randomBytes(count) }
-  const stores = await openSqliteStores({ folder, refusalCapacity: 1_000, clock })
+  const stores = await openSqliteStores({ keys: DATA_KEYS, folder, refusalCapacity: 1_000, clock })
   const { registry } = stores
   const bus = openLocalBus()
   const metrics = new Metrics()

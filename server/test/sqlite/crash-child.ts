@@ -1,4 +1,5 @@
 import { parseDeviceId } from '../../src/model/ids.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { device, event } from '../contract/nouns.ts'
 
@@ -12,6 +13,7 @@ const APPENDERS = 400
 const CREATORS = 20
 
 const { registry, telemetryLog } = await openSqliteStores({
+  keys: DATA_KEYS,
   folder,
   refusalCapacity: 10,
   clock: { now: () => Date.now() },

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, describe, test } from 'node:test'
 import { parseDeviceId } from '../../src/model/ids.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import type { SqliteStores } from '../../src/sqlite/open.ts'
 import { HUB, bodyOf } from '../contract/nouns.ts'
@@ -104,7 +105,12 @@ describe('kill -9 at full rate', () => {
       }
       for (const id of acknowledged.devices) devices.add(id)
     }
-    const stores = await openSqliteStores({ folder, refusalCapacity: 10, clock: { now: () => Date.now() } })
+    const stores = await openSqliteStores({
+      keys: DATA_KEYS,
+      folder,
+      refusalCapacity: 10,
+      clock: { now: () => Date.now() },
+    })
     try {
       assert.equal(await checkLog(stores, events), events.size)
       for (const id of devices) assert.notEqual(await stores.registry.devices.get(HUB, parseDeviceId(id)), null, id)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { Device } from '../../src/model/device.ts'
 import { parseDeviceId } from '../../src/model/ids.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import type { SqliteStores } from '../../src/sqlite/open.ts'
 import { HUB, NOW, bodyOf, device, event } from '../contract/nouns.ts'
@@ -25,6 +26,7 @@ describe('full disk', () => {
 
   const open = (): Promise<SqliteStores> =>
     openSqliteStores({
+      keys: DATA_KEYS,
       folder,
       refusalCapacity: 1_000,
       clock: { now: () => now },

@@ -8,6 +8,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { HubError } from '../../src/errors.ts'
 import { migrate, openWriter, schemaVersion } from '../../src/sqlite/database.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import type { SqliteStores } from '../../src/sqlite/open.ts'
 import { HUB, NOW, bodyOf, event } from '../contract/nouns.ts'
@@ -21,7 +22,8 @@ describe('data folder', () => {
   })
   afterEach(() => rmSync(parent, { recursive: true }))
 
-  const open = (): Promise<SqliteStores> => openSqliteStores({ folder, refusalCapacity: 10, clock: { now: () => NOW } })
+  const open = (): Promise<SqliteStores> =>
+    openSqliteStores({ keys: DATA_KEYS, folder, refusalCapacity: 10, clock: { now: () => NOW } })
 
   test('folders have mode 0700 and files 0600, whatever the umask', async () => {
     const umask = process.umask(0)

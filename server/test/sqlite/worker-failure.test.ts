@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { HubError } from '../../src/errors.ts'
 import type { LogRequest } from '../../src/sqlite/log-worker.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { WorkerLink } from '../../src/sqlite/worker-link.ts'
 import { NOW } from '../contract/nouns.ts'
@@ -44,12 +45,12 @@ describe('storage worker', () => {
       const told: HubError[] = []
       const options = { folder, refusalCapacity: 1, clock: { now: () => NOW } }
       await assert.rejects(
-        openSqliteStores({ ...options, onFailure: (error) => told.push(error) }),
+        openSqliteStores({ ...options, keys: DATA_KEYS, onFailure: (error) => told.push(error) }),
         /file is not a database/,
       )
       assert.deepEqual(told, [])
       rmSync(join(folder, 'registry.db'))
-      await (await openSqliteStores(options)).close()
+      await (await openSqliteStores({ ...options, keys: DATA_KEYS })).close()
     } finally {
       rmSync(folder, { recursive: true })
     }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { openWriter } from '../../src/sqlite/database.ts'
+import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { HUB, NOW, event } from '../contract/nouns.ts'
 
@@ -29,6 +30,7 @@ describe('write-ahead log', () => {
 
   test('stays bounded while events pour in without a pause and a reader follows', async () => {
     const stores = await openSqliteStores({
+      keys: DATA_KEYS,
       folder,
       refusalCapacity: 1,
       clock: { now: () => NOW },

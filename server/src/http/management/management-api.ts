@@ -16,6 +16,8 @@ import { expiryRoutes } from './expiry.ts'
 import type { ExpiryRoutesParts } from './expiry.ts'
 import { healthRoutes } from './health.ts'
 import type { HealthParts } from './health.ts'
+import { keyRoutes } from './keys.ts'
+import type { KeyParts } from './keys.ts'
 import { managementFailure } from './management-failure.ts'
 import { policyRoutes } from './policies.ts'
 import type { PolicyParts } from './policies.ts'
@@ -27,6 +29,8 @@ import { statusRoutes } from './status.ts'
 import type { StatusParts } from './status.ts'
 import { usageRoutes } from './usage.ts'
 import type { UsageParts } from './usage.ts'
+import { webhookRoutes } from './webhooks.ts'
+import type { WebhookRoutesParts } from './webhooks.ts'
 
 export type ManagementParts = AlarmParts &
   AuthorityParts &
@@ -36,11 +40,13 @@ export type ManagementParts = AlarmParts &
   ManagedDeviceParts &
   ManagedEnrollmentParts &
   HealthParts &
+  KeyParts &
   PolicyParts &
   RefusalParts &
   RevocationRoutesParts &
   StatusParts &
-  UsageParts
+  UsageParts &
+  WebhookRoutesParts
 
 /** Holdfast's own API for the operator and the command line, and its health. */
 export function managementApi(routes: Routes, parts: ManagementParts): void {
@@ -53,10 +59,12 @@ export function managementApi(routes: Routes, parts: ManagementParts): void {
   managedDeviceChangeRoutes(routes, parts)
   duplicateRoutes(routes, parts)
   alarmRoutes(routes, parts)
+  webhookRoutes(routes, parts)
   managedEnrollmentRoutes(routes, parts)
   managedGroupRoutes(routes, parts)
   refusalRoutes(routes, parts)
   policyRoutes(routes, parts)
+  keyRoutes(routes, parts)
   revocationRoutes(routes, parts)
   crlRoutes(routes, parts)
   publishedCrlRoutes(routes, parts)

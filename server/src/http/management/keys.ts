@@ -1,0 +1,69 @@
+import { Type } from 'typebox'
+import type { KeyOperations } from '../../keys/key-operations.ts'
+import type { ServerIdentity } from '../../net/server-identity.ts'
+import type { RequestStep, Routes } from '../routes.ts'
+
+const tags = ['management: keys']
+const MAX_PASSPHRASE = 1_024
+
+const KekBody = Type.Object(
+  {
+    passphrase: Type.Optional(
+      Type.String({ minLength: 12, maxLength: MAX_PASSPHRASE, description: 'Locks the keyring from now on.' }),
+    ),
+    keyFile: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 4_096,
+        description: 'Path on the server of a key file to be made; it locks the keyring from now on.',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'Empty: a new key in the same file. Else one of the members.' },
+)
+
+export interface KeyParts {
+  readonly keyOperations: Pick<KeyOperations, 'facts' | 'rotateKek' | 'rotateDataKey' | 'startReseal'>
+  readonly identity: Pick<ServerIdentity, 'renew' | 'material'>
+  readonly requireToken: RequestStep
+}
+
+/** Keys of the server itself, turned over while it runs. */
+export function keyRoutes(routes: Routes, { keyOperations, identity, requireToken: onRequest }: KeyParts): void {
+  routes.get('/holdfast/v1/keys', { onRequest, schema: { tags, summary: 'Show what seals the data' } }, async () =>
+    keyOperations.facts(),
+  )
+  routes.post(
+    '/holdfast/v1/keys/kek/rotate',
+    { onRequest, schema: { tags, summary: 'Wrap the data keys with a new key-encryption key', body: KekBody } },
+    async ({ body: { passphrase, keyFile } }) => {
+      if (passphrase !== undefined) await keyOperations.rotateKek({ kind: 'passphrase', passphrase })
+      else await keyOperations.rotateKek(keyFile === undefined ? undefined : { kind: 'file', path: keyFile })
+      return keyOperations.facts()
+    },
+  )
+  routes.post(
+    '/holdfast/v1/keys/data/rotate',
+    { onRequest, schema: { tags, summary: 'Seal with a new data key from now on' } },
+    async () => {
+      await keyOperations.rotateDataKey()
+      return keyOperations.facts()
+    },
+  )
+  routes.post(
+    '/holdfast/v1/keys/reseal',
+    { onRequest, schema: { tags, summary: 'Begin to seal stored rows with the present data key' } },
+    async () => {
+      keyOperations.startReseal()
+      return keyOperations.facts()
+    },
+  )
+  routes.post(
+    '/holdfast/v1/keys/server-certificate/renew',
+    { onRequest, schema: { tags, summary: 'Renew the server certificate and its key at once' } },
+    async () => {
+      await identity.renew()
+      return { certificates: identity.material.map(({ certificates }) => certificates) }
+    },
+  )
+}
