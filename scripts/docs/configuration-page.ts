@@ -94,7 +94,8 @@ function typeOf(schema: Schema): string {
 }
 
 function listOf({ items, minItems = 0, maxItems }: Schema): string {
-  const kind = items === undefined || items.properties ? 'list' : `list of ${typeOf(items)}`
+  const kind =
+    items === undefined || items.properties ? 'list' : `list of ${typeOf(items).replace(/^string$/, 'strings')}`
   return maxItems === undefined ? kind : `${kind}, ${minItems} to ${maxItems} of them`
 }
 
