@@ -89,6 +89,21 @@ export class BenchServer {
     return devices
   }
 
+  /** Puts many identities into the hub, a hundred at a time. */
+  async register(ids: readonly string[]): Promise<void> {
+    const body = { authentication: { type: 'certificateAuthority' } }
+    for (let start = 0; start < ids.length; start += 100) {
+      const batch = ids.slice(start, start + 100)
+      await Promise.all(batch.map((id) => this.#call('PUT', `/holdfast/v1/hubs/localhost/devices/${id}`, body)))
+    }
+  }
+
+  /** Takes the trust from the CA under which every device here is. */
+  revokeIntermediate(): Promise<{ closedSessions: number }> {
+    const authority = encodePem('CERTIFICATE', this.#intermediate)
+    return this.#call('POST', '/holdfast/v1/hubs/localhost/revocations', { authority })
+  }
+
   enrollGroup(id: string): Promise<void> {
     return this.#call('PUT', `/holdfast/v1/enrollment-groups/${id}`, {
       attestation: { type: 'x509', x509: { caReferences: { primary: 'bench' } } },
@@ -108,7 +123,7 @@ export class BenchServer {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
-  #call(method: string, path: string, body: object): Promise<void> {
+  #call<Answer = void>(method: string, path: string, body: object): Promise<Answer> {
     const payload = JSON.stringify(body)
     return new Promise((resolve, reject) => {
       const call = request(
@@ -126,10 +141,11 @@ export class BenchServer {
           },
         },
         (answer) => {
-          answer.resume()
+          const chunks: Buffer[] = []
+          answer.on('data', (chunk: Buffer) => chunks.push(chunk))
           answer.once('end', () =>
             (answer.statusCode ?? 500) < 300
-              ? resolve()
+              ? resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')) as Answer)
               : reject(new Error(`${method} ${path}: HTTP ${answer.statusCode}`)),
           )
         },
