@@ -30,7 +30,7 @@ export function parseKey(pem: string, file: string, passphrase: string | undefin
 }
 
 export function pkcs8(key: KeyObject): string {
-  return key.export({ type: 'pkcs8', format: 'pem' }) as string
+  return key.export({ type: 'pkcs8', format: 'pem' })
 }
 
 /** Throws a ConfigError that says what the file is for. */

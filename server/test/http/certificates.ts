@@ -49,9 +49,11 @@ export async function makeDevice(
   parent: TestAuthority,
   id: string,
   chain: readonly TestAuthority[] = [],
+  lifetime = 30 * DAY_MS,
 ): Promise<TestIdentity> {
   const key = generateKey('p256')
-  const der = await issueDevice(issuer(parent), { id, spki: spkiOf(key), term: term() }, random)
+  const profile = { id, spki: spkiOf(key), term: { now: Date.now(), lifetime } }
+  const der = await issueDevice(issuer(parent), profile, random)
   return identity(der, key, chain)
 }
 

@@ -37,8 +37,6 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       return resumed
     }
 
-    const identityOf = ({ cert, key }: TestIdentity) => ({ cert, key })
-
     test('is served with the chain of the full handshake, certificate by certificate', async () => {
       const identity = await device('dev1')
       const session = await begin(identityOf(identity))
@@ -103,6 +101,10 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       }
     })
   })
+}
+
+function identityOf({ cert, key }: TestIdentity): Pick<ConnectionOptions, 'cert' | 'key'> {
+  return { cert, key }
 }
 
 function sessionOf(socket: TLSSocket): Promise<Buffer> {
