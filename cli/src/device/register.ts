@@ -25,6 +25,13 @@ interface DeviceResource {
   readonly authentication: { readonly type: string; readonly symmetricKey?: { readonly primaryKey?: string | null } }
 }
 
+interface StoredDevice extends DeviceResource {
+  readonly etag: string
+  readonly statusReason: string | null
+  readonly capabilities: object
+  readonly sealed?: string
+}
+
 /** `holdfast device …`: the identity registry of a hub. */
 export function register(group: Command): void {
   addCreate(group)
@@ -33,6 +40,7 @@ export function register(group: Command): void {
   addSwitch(group, 'enable', 'enabled')
   addSwitch(group, 'disable', 'disabled')
   addDelete(group)
+  addCertificate(group)
 }
 
 function addCreate(group: Command): void {
@@ -62,11 +70,40 @@ Examples:
   )
 }
 
+function addCertificate(group: Command): void {
+  const command = group
+    .command('certificate <id>')
+    .description('set the certificates that a device may prove itself by; one that stays keeps its connection')
+    .requiredOption('--certificate <cer-file>', 'the primary one')
+    .option('--secondary <cer-file>', 'another one that is accepted beside it, for a rollover')
+    .action(async (id: string, options: CreateOptions) => {
+      const { path } = await deviceAt(options, id)
+      const access = serverOf(options)
+      const device = await callApi<StoredDevice>(access, { method: 'GET', path })
+      const { status, statusReason, capabilities, etag, sealed } = device
+      const kept = { status, statusReason, capabilities, ...(sealed !== undefined && { sealed }) }
+      const body = { ...kept, authentication: thumbprintsOf(options) }
+      const headers = { 'if-match': etag }
+      const changed = await callApi<DeviceResource>(access, { method: 'PUT', path, body, headers })
+      if (options.json) return printJson(changed)
+      const accepted = options.secondary === undefined ? 'one certificate' : 'either of two certificates'
+      print(`'${id}' is known by ${accepted}`)
+    })
+  addHubOption(addAccessOptions(command)).addHelpText(
+    'after',
+    '\nExample:\n  holdfast device certificate press-17 --certificate old.cer --secondary new.cer',
+  )
+}
+
 function authenticationOf(options: CreateOptions): object {
   const ways = [options.ca, options.certificate, options.sas].filter((way) => way !== undefined)
   if (ways.length !== 1) throw new CommandError('give exactly one of --ca, --certificate and --sas', 2)
   if (options.ca) return { type: 'certificateAuthority' }
   if (options.sas) return { type: 'sas', symmetricKey: { primaryKey: '', secondaryKey: '' } }
+  return thumbprintsOf(options)
+}
+
+function thumbprintsOf(options: CreateOptions): object {
   return {
     type: 'selfSigned',
     x509Thumbprint: {

@@ -7,6 +7,7 @@ import type { RemoteOptions } from '../access-options.ts'
 /** What every kind of enrollment may say. */
 export interface EnrollmentOptions extends RemoteOptions {
   readonly disabled?: true
+  readonly replace?: true
   readonly twin?: string
   readonly reprovision: 'migrate' | 'reset' | 'never'
   readonly allocation: 'hashed' | 'static' | 'geoLatency' | 'custom'
@@ -17,6 +18,7 @@ export interface EnrollmentOptions extends RemoteOptions {
 export function addEnrollmentOptions(command: Command): Command {
   return command
     .option('--disabled', 'enrol, but refuse to provision until enabled')
+    .option('--replace', 'change the enrollment that has this id; its devices stay connected')
     .option('--twin <file>', 'JSON file with the initial twin: {"tags": {…}, "properties": {"desired": {…}}}')
     .addOption(
       new Option('--reprovision <how>', 'when a device registers again: keep its twin, reset it, or never reassign')

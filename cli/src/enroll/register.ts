@@ -120,7 +120,8 @@ function groupAttestation(options: GroupOptions): object {
 
 async function save(kind: EnrollmentKind, id: string, options: EnrollmentOptions, members: object): Promise<void> {
   const access = serverOf(options)
-  const enrollment = await putEnrollment(access, kind, id, { ...commonMembers(options), ...members })
+  const body = { ...commonMembers(options), ...members }
+  const enrollment = await putEnrollment(access, kind, id, body, options.replace ? '*' : undefined)
   const keys = enrollment.attestation.type === 'symmetricKey' ? await getAttestation(access, kind, id) : {}
   if (options.json) return printJson({ ...enrollment, ...keys })
   print(`enrolled ${kind === 'group' ? 'group' : 'device'} '${id}' (${describe(enrollment)})`)

@@ -33,14 +33,17 @@ interface DeviceFacts {
   readonly moduleId: string | null
   readonly authMethod: string
   readonly path: readonly string[]
+  readonly thumbprint?: string
   readonly grounds: readonly Ground[]
   readonly expiresAt: number | null
   readonly modelId: string | null
+  readonly witness: Peer | null
 }
 
 /** A device that proved itself, as of now: not disabled, with the credential that its identity asks for. */
 class AuthenticatedDevice implements DeviceFacts {
   #credential: string | undefined
+  readonly #thumbprint: string | undefined
   readonly hub: HubName
   readonly device: Device
   readonly moduleId: string | null
@@ -53,9 +56,12 @@ class AuthenticatedDevice implements DeviceFacts {
   /** ms: when the proof ends, by the token's expiry or the earliest of the path. */
   readonly expiresAt: number | null
   readonly modelId: string | null
+  /** Who connected, chain included; kept only for a device whose every message must prove itself too. */
+  readonly witness: Peer | null
 
   constructor(key: typeof seal, facts: DeviceFacts) {
     if (key !== seal) throw new TypeError('an AuthenticatedDevice comes from the door alone')
+    this.#thumbprint = facts.thumbprint
     this.hub = facts.hub
     this.device = facts.device
     this.moduleId = facts.moduleId
@@ -64,11 +70,12 @@ class AuthenticatedDevice implements DeviceFacts {
     this.grounds = facts.grounds
     this.expiresAt = facts.expiresAt
     this.modelId = facts.modelId
+    this.witness = facts.witness
   }
 
-  /** See credentialOf: when that of the stored device differs, this proof is void. */
+  /** See credentialsOf: when it is not among those of the stored device, this proof is void. */
   get credential(): string {
-    this.#credential ??= credentialOf(this.device)
+    this.#credential ??= credentialOf(this.device, this.#thumbprint)
     return this.#credential
   }
 }
@@ -146,7 +153,8 @@ export class Door {
       this.#parts.clones?.note(device, leaf, peer)
     }
     const { moduleId, modelId } = claim
-    return new AuthenticatedDevice(seal, { ...proof, grounds, expiresAt, hub, device, moduleId, modelId })
+    const witness = device.sealed === 'verify' ? peer : null
+    return new AuthenticatedDevice(seal, { ...proof, grounds, expiresAt, hub, device, moduleId, modelId, witness })
   }
 
   /** `resource` is the decoded path below the host that the token must cover; absent: the whole hub. */

@@ -48,9 +48,8 @@ export function judgeThumbprint(
   now: number,
 ): Proof | Finding {
   const { primaryThumbprint, secondaryThumbprint } = authentication
-  const primary = hasThumbprint(leaf, primaryThumbprint)
-  const secondary = hasThumbprint(leaf, secondaryThumbprint)
-  if (!primary && !secondary) return thumbprintMismatch(authentication, leaf)
+  const thumbprint = [primaryThumbprint, secondaryThumbprint].find((registered) => hasThumbprint(leaf, registered))
+  if (typeof thumbprint !== 'string') return thumbprintMismatch(authentication, leaf)
   const stale = judgeDates(leaf, now)
   if (stale !== null) return stale
   return {
@@ -58,6 +57,7 @@ export function judgeThumbprint(
     authMethod: CERTIFICATE_AUTH_METHOD,
     path: [certificateId(leaf)],
     leaf,
+    thumbprint,
     expiresAt: leaf.notAfter,
   }
 }

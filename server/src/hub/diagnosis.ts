@@ -143,8 +143,7 @@ export function diagnoseOffline(request: {
   const rules = { anchors, now, profile, purpose: 'clientAuth' } as const
   const verdict = new PathVerifier({ cacheSize: 16 }).verify({ leaf, intermediates, ...rules })
   const found = verdict instanceof VerifiedPath ? verdict : pathFinding(verdict)
-  const naming = (anchor: Certificate): string => `the given CA ${quoted(anchor)}`
-  steps.push(...pathSteps('chain', found, chain, { now, profile, registered: naming }))
+  steps.push(...pathSteps('chain', found, chain, { now, profile, registered: given }))
   if (deviceId !== null) steps.push(nameStep('chain', leaf, deviceId))
   return concluded(steps)
 }
@@ -159,6 +158,10 @@ function concluded(steps: readonly Step[]): Diagnosis {
   const broken = steps.filter(({ verdict }) => verdict === 'failed').length
   const count = broken === 1 ? '1 rule is broken' : `${broken} rules are broken`
   return { ok: broken === 0, summary: broken === 0 ? 'The chain is good.' : `The chain is refused: ${count}.`, steps }
+}
+
+function given(anchor: Certificate): string {
+  return `the given CA ${quoted(anchor)}`
 }
 
 function quoted(certificate: Certificate): string {

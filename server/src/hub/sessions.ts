@@ -7,7 +7,7 @@ import type { CloseReason, Session } from '../model/session.ts'
 import type { Bus, Hint } from '../ports/bus.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Registry } from '../ports/registry.ts'
-import { credentialOf } from './device-credential.ts'
+import { credentialsOf } from './device-credential.ts'
 import type { Duplicates } from './duplicates.ts'
 import { RecentChanges } from './recent-changes.ts'
 import type { Revocations } from './revocations.ts'
@@ -161,10 +161,10 @@ export class Sessions {
   }
 
   #closeOutdated(hub: HubName, deviceId: DeviceId, device: Device | null): void {
-    const credential = device === null ? null : credentialOf(device)
+    const credentials = device === null ? [] : credentialsOf(device)
     const sessions = this.#byDevice.get(deviceKey(hub, deviceId))
     for (const session of sessions?.values() ?? []) {
-      if (session.credential !== credential) this.#close(session, 'device-changed')
+      if (!credentials.includes(session.credential)) this.#close(session, 'device-changed')
     }
   }
 
