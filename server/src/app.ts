@@ -165,7 +165,7 @@ async function assemble(
     metrics,
     twinOf: (device) => twinJson(device, false),
   })
-  onClose(() => operations.close())
+  onClose(() => operations.flush())
   const alarms = new Alarms({ registry, clock, random, log, metrics })
   onClose(() => alarms.close())
   const clones = new Clones({ registry, alarms, clock, log })
@@ -194,6 +194,7 @@ async function assemble(
   const devices = new Devices({ registry, bus, clock, random, lifecycle: operations })
   const webhooks = await Webhooks.open({
     hubs,
+    operations,
     log: telemetryLog,
     registry,
     alarms,

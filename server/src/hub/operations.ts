@@ -80,9 +80,9 @@ export class Operations implements DeviceLifecycle {
     this.#write(events.releaseEvent(device, by, this.#stamp()))
   }
 
-  /** Resolves when everything that was taken is in the log or has failed. */
-  async close(): Promise<void> {
-    while (this.#underway.size > 0) await Promise.all(this.#underway)
+  /** Resolves when everything that was taken until now is in the log or has failed. */
+  async flush(): Promise<void> {
+    await Promise.all(this.#underway)
   }
 
   #write(operation: Operation): void {

@@ -10,9 +10,8 @@ const TAKE_OVERS_PER_MINUTE = 12
 const MAX_IDENTITIES = 10_000
 
 interface TakeOver {
-  readonly time: number
-  readonly moved: boolean
-  readonly by: Presence
+  readonly from: Presence
+  readonly to: Presence
 }
 
 export interface Flapping {
@@ -28,12 +27,13 @@ export class TakeOvers {
   /** How fast the identity goes to and fro once that is too fast, else null. */
   count(identity: string, from: Presence, to: Presence): Flapping | null {
     const known = this.#byIdentity.get(identity) ?? []
-    const last = { time: to.time, moved: from.address !== to.address, by: to }
-    const within = [...known, last].filter(({ time }) => time > to.time - WINDOW_MS).slice(-TAKE_OVERS_PER_MINUTE)
+    const recent = known.filter((takeOver) => takeOver.to.time > to.time - WINDOW_MS)
+    const within = [...recent, { from, to }].slice(-TAKE_OVERS_PER_MINUTE)
     this.#remember(identity, within)
-    const moves = within.filter(({ moved }) => moved).length
+    const moves = within.filter((takeOver) => takeOver.from.address !== takeOver.to.address).length
     if (moves < MOVES_PER_MINUTE && within.length < TAKE_OVERS_PER_MINUTE) return null
-    return { perMinute: within.length, moves, presences: [from, ...within.map(({ by }) => by)] }
+    const [first = { from }] = within
+    return { perMinute: within.length, moves, presences: [first.from, ...within.map((takeOver) => takeOver.to)] }
   }
 
   #remember(identity: string, takeOvers: readonly TakeOver[]): void {

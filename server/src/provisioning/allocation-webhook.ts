@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { HubError } from '../errors.ts'
+import { mayPostTo } from '../hub/webhook-address.ts'
 import type { LinkedHub } from '../model/enrollment.ts'
 import type { JsonObject, JsonValue } from '../model/twin.ts'
 import type { AllocationChoice, ResolveHost } from './allocation.ts'
@@ -69,7 +70,7 @@ export class AllocationWebhook {
     eligible: readonly LinkedHub[],
     resolve: ResolveHost,
   ): Promise<AllocationChoice> {
-    if (!mayCall(url))
+    if (!mayPostTo(url))
       return failed('The address of the allocation webhook must be https, or http on this machine itself')
     await this.#turn()
     try {
@@ -123,14 +124,6 @@ export class AllocationWebhook {
       throw new HubError('allocation-failed', 'answered with text that is not JSON', { cause })
     }
   }
-}
-
-/** Plain http is for a service beside this one; over a network anyone could answer in its place. */
-function mayCall(address: string): boolean {
-  const url = URL.parse(address)
-  if (url === null || url.username !== '' || url.password !== '') return false
-  if (url.protocol === 'https:') return true
-  return url.protocol === 'http:' && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(url.hostname)
 }
 
 async function bodyWithin(response: Response, limit: number): Promise<string> {
