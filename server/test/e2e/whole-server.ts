@@ -18,7 +18,6 @@ export interface WholeServerOptions {
   readonly standardPorts?: boolean
   readonly hubs?: readonly { readonly name: string; readonly hosts: readonly string[]; readonly partitions?: number }[]
   readonly limits?: object
-  readonly webhooks?: object
 }
 
 export interface WholeServer {
@@ -35,7 +34,7 @@ export interface WholeServer {
  * and knows its host names.
  */
 export async function startWholeServer(options: WholeServerOptions = {}): Promise<WholeServer> {
-  const { address = '127.0.0.1', standardPorts = false, limits = {}, webhooks = {} } = options
+  const { address = '127.0.0.1', standardPorts = false, limits = {} } = options
   const hubs = options.hubs ?? [{ name: HUB, hosts: [HUB_HOST] }]
   const data = mkdtempSync(join(tmpdir(), 'holdfast-whole-'))
   const start = (ports: object) =>
@@ -46,7 +45,6 @@ export async function startWholeServer(options: WholeServerOptions = {}): Promis
         provisioning: { hosts: [PROVISIONING_HOST] },
         listen: { address, ...ports },
         limits,
-        webhooks,
         log: { level: 'error' },
       }),
     )
