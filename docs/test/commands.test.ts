@@ -6,13 +6,13 @@ import { allPages, readPage, shellBlocks } from './pages.ts'
 
 const SERVER_PORTS = [443, 5671, 8883]
 
-describe('every command of the guides does what a reader expects', () => {
+describe('every command of the guides does what a reader expects', { concurrency: 2 }, () => {
   const pages = allPages().filter((path) => path.startsWith('docs/guides/') || path === 'docs/quickstart.md')
   for (const [index, path] of pages.entries()) {
     const blocks = shellBlocks(readPage(path))
     // An address for each page, so that each has the standard ports, which SDKs cannot be told to change.
     const loopback = `127.71.${process.pid % 250}.${index + 1}`
-    test(path, { timeout: 120_000 }, async (t) => {
+    test(path, { timeout: 240_000 }, async (t) => {
       const needsPorts = blocks.some(({ how }) => how === 'background')
       const missing = needsPorts ? await missingPort(loopback) : null
       if (missing !== null) return t.skip(missing)

@@ -16,7 +16,7 @@ export interface Block {
 
 /** Every page of the documentation, relative to the root of the repository. */
 export function allPages(): string[] {
-  return [...globSync('*.md', { cwd: root }), ...globSync('docs/**/*.md', { cwd: root })].sort()
+  return globSync(['*.md', 'docs/**/*.md'], { cwd: root }).sort()
 }
 
 export function readPage(path: string): string {
