@@ -167,8 +167,8 @@ async function opening(change: (envelope: Envelope) => void): Promise<string> {
       const envelope: Envelope = [
         new Map(decodeCbor(headers as Uint8Array) as Map<number, Cbor>),
         new Map(unprotected as Map<number, Cbor>),
-        ciphertext as Uint8Array,
-        recipients as Cbor[],
+        ciphertext ?? null,
+        recipients ?? null,
       ]
       change(envelope)
       shape.payload = encodeCbor(new Tagged(96, [encodeCbor(envelope[0]), ...envelope.slice(1)] as Cbor[]))
@@ -187,14 +187,15 @@ const one = (recipients: Cbor, change: (parts: Cbor[], headers: Map<number, Cbor
   return [parts]
 }
 
+const point = (change: (key: Map<number, Cbor>) => void) => (envelope: Envelope) =>
+  void (envelope[3] = one(envelope[3], (_, headers) => {
+    const key = new Map(headers.get(-1) as Map<number, Cbor>)
+    change(key)
+    headers.set(-1, key)
+  }))
+
 test('an encrypted payload of another shape is refused, however well it is signed', async () => {
   assert.equal(await opening(() => undefined), 'opened')
-  const point = (change: (key: Map<number, Cbor>) => void) => (envelope: Envelope) =>
-    void (envelope[3] = one(envelope[3], (_, headers) => {
-      const key = new Map(headers.get(-1) as Map<number, Cbor>)
-      change(key)
-      headers.set(-1, key)
-    }))
   const malformed: Record<string, (envelope: Envelope) => void> = {
     'another algorithm': ([headers]) => void headers.set(1, 1),
     'critical headers': ([headers]) => void headers.set(2, [5]),

@@ -53,7 +53,7 @@ for (const type of ['p256', 'p384', 'ed25519'] as const) {
     const message = Sign1.decode(await seal({ ...request, payload }))
     await message.verify(createPublicKey(device.key))
     assert.deepEqual(Buffer.from(message.payload), payload)
-    const headers = message.protectedHeaders as unknown as Map<number, unknown>
+    const headers = message.protectedHeaders
     assert.equal(headers.get(-65537), 1)
     assert.equal(headers.get(Headers.ContentType), 'application/json')
     assert.deepEqual(

@@ -2,6 +2,7 @@ import { HubError } from '../errors.ts'
 import type { Device, DeviceAuthentication, DeviceStatus } from '../model/device.ts'
 import type { HubName } from '../model/ids.ts'
 import { parseDeviceId, printable } from '../model/ids.ts'
+import type { SealedMode } from '../model/message-counter.ts'
 import type { JsonObject } from '../model/twin.ts'
 import { freshTwin } from '../model/twin.ts'
 import type { Randomness } from '../ports/clock.ts'
@@ -23,6 +24,8 @@ export interface DeviceSpec {
   readonly statusReason?: string | null
   readonly authentication?: AuthenticationSpec | null
   readonly capabilities?: { readonly iotEdge?: boolean } | null
+  /** Absent: as it is. */
+  readonly sealed?: SealedMode
   /** Initial twin, when the device is created. */
   readonly tags?: JsonObject
   readonly desired?: JsonObject
@@ -67,12 +70,13 @@ export function changedDevice(current: Device, spec: DeviceSpec, now: number, ra
 function wantedFields(
   spec: DeviceSpec,
   random: Randomness,
-): Pick<Device, 'status' | 'statusReason' | 'authentication' | 'capabilities'> {
+): Pick<Device, 'status' | 'statusReason' | 'authentication' | 'capabilities' | 'sealed'> {
   return {
     status: parseStatus(spec.status),
     statusReason: parseReason(spec.statusReason),
     authentication: parseAuthentication(spec.authentication ?? {}, random),
     capabilities: { iotEdge: spec.capabilities?.iotEdge ?? false },
+    ...(spec.sealed !== undefined && { sealed: spec.sealed }),
   }
 }
 

@@ -191,6 +191,32 @@ export const REFUSAL_GUIDE = {
     meaning: 'The certificate cannot be registered as a CA.',
     remedy: 'Register a valid certificate of a CA, with a P-256 or RSA-2048 key or a stronger one.',
   },
+  'message-not-sealed': {
+    meaning: 'The device must seal its messages, and this one is not sealed.',
+    remedy: "Let the device seal what it sends, or switch its 'sealed' to off.",
+  },
+  'message-seal-malformed': {
+    meaning: 'The message is sealed, but not in the form or by an algorithm that is understood.',
+    remedy: 'Compare it with the test vectors in docs/reference/sealed-telemetry.md, byte by byte.',
+  },
+  'message-signer-unknown': {
+    meaning:
+      "The message names its signer's certificate by a thumbprint that is not the one of the session or of x5chain.",
+    remedy: 'Connect with the certificate that signs, or send the chain in each message.',
+  },
+  'message-of-another-device': {
+    meaning: 'The message is sealed in the name of another device than the one that sent it.',
+    remedy: 'Seal with the id and the certificate of the device itself; a gateway cannot send for others.',
+  },
+  'message-replayed': {
+    meaning: 'The counter of the sealed message is not above those that were accepted before.',
+    remedy:
+      'Let the device keep its counter over restarts. A message that came from elsewhere was recorded and replayed.',
+  },
+  'message-signature-wrong': {
+    meaning: "The signature of the sealed message is not that of the certificate's key.",
+    remedy: 'The message was changed after it was signed, or signed with another key.',
+  },
   throttled: {
     meaning: 'Too many attempts in too short a time.',
     remedy: 'Let the client wait and retry with growing delays.',
@@ -203,7 +229,7 @@ const UNKNOWN_RULE: RefusalAdvice = {
   remedy: 'Inspect the chain with `holdfast pki verify`, which names the certificate and the rule.',
 }
 
-const ADVICE: ReadonlyMap<string, RefusalAdvice> = new Map([
+const ADVICE: ReadonlyMap<string, RefusalAdvice> = new Map<string, RefusalAdvice>([
   ...Object.entries(REFUSAL_GUIDE),
   ...Object.entries(CHAIN_RULE_GUIDE).map(([rule, advice]) => [`chain:${rule}`, advice] as const),
 ])

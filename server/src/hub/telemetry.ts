@@ -6,6 +6,7 @@ import type { TelemetryLog } from '../ports/telemetry-log.ts'
 import type { AuthenticatedDevice } from './authenticate.ts'
 import type { Hubs } from './hubs.ts'
 import { partitionOf } from './partition.ts'
+import type { SealedMessages } from './sealed.ts'
 
 /** Body, system property values, names and values of application properties (the service's limit). */
 export const MAX_MESSAGE_BYTES = 256 * 1024
@@ -19,17 +20,32 @@ export class Telemetry {
   readonly #hubs: Hubs
   readonly #log: TelemetryLog
   readonly #metrics: Pick<Metrics, 'messages' | 'messageBytes'>
+  readonly #sealed: SealedMessages | null
 
-  constructor(parts: { hubs: Hubs; log: TelemetryLog; metrics: Pick<Metrics, 'messages' | 'messageBytes'> }) {
+  constructor(parts: {
+    hubs: Hubs
+    log: TelemetryLog
+    metrics: Pick<Metrics, 'messages' | 'messageBytes'>
+    /** Absent: a device that must seal its messages cannot send any. */
+    sealed?: SealedMessages
+  }) {
     this.#hubs = parts.hubs
     this.#log = parts.log
     this.#metrics = parts.metrics
+    this.#sealed = parts.sealed ?? null
   }
 
   /** Resolves once the event is on disk, and not before. Rejects with `message-too-large`, `argument-invalid`,
-   *  `throttled` or `storage-full`: then the event is not in the stream. */
+   *  `throttled` or `storage-full`: then the event is not in the stream. From a device that must seal its messages, a
+   *  message that is not what it should be rejects with RefusedError. */
   async send(from: AuthenticatedDevice, message: DeviceMessage): Promise<Position> {
     requireWithinLimits(message)
+    if (from.device.sealed !== 'verify') return this.#append(from, message)
+    if (this.#sealed === null) throw new HubError('internal', 'Sealed messages cannot be verified here.')
+    return this.#sealed.admit(from, message.body, () => this.#append(from, message))
+  }
+
+  async #append(from: AuthenticatedDevice, message: DeviceMessage): Promise<Position> {
     const { device } = from
     const position = await this.#log.append(partitionOf(device.deviceId, this.#partitions(from.hub)), {
       hub: from.hub,

@@ -1,4 +1,5 @@
 import type { DeviceId, HubName } from './ids.ts'
+import type { SealedMode } from './message-counter.ts'
 import type { Twin } from './twin.ts'
 
 /** How a device proves itself to the hub; exactly one kind per identity (wire-level names kept). */
@@ -45,6 +46,8 @@ export interface Device {
   readonly lastActivityTime: number | null
   readonly connectionStateUpdatedTime: number | null
   readonly twin: Twin
+  /** Absent: off. Its messages then are taken as they come. */
+  readonly sealed?: SealedMode
   /** Present when the provisioning service put the device here: what proved it, so that a later revocation reaches it. */
   readonly provenance: DeviceProvenance | null
   /** Absent: as its hub has it. */

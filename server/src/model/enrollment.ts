@@ -1,4 +1,5 @@
 import type { AuthorityName, DeviceId, EnrollmentGroupId, HubName, RegistrationId } from './ids.ts'
+import type { SealedMode } from './message-counter.ts'
 import type { JsonObject } from './twin.ts'
 
 export interface CertificateSlots {
@@ -40,6 +41,8 @@ interface EnrollmentCommon {
   readonly allocationPolicy: AllocationPolicy
   /** Hubs it may be assigned to; empty means all linked hubs. Stored as given, judged at registration. */
   readonly iotHubs: readonly string[]
+  /** What its devices are set to when they register; absent: whatever they are. */
+  readonly sealed?: SealedMode
   readonly created: number
   readonly updated: number
 }

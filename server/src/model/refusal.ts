@@ -1,7 +1,7 @@
 import type { HubName } from './ids.ts'
 
 /** The door that refused. */
-export type RefusalArea = 'tls' | 'connect' | 'provisioning' | 'certificate-authority' | 'token' | 'http' | 'events'
+export type RefusalArea = 'tls' | 'connect' | 'provisioning' | 'certificate-authority' | 'token' | 'http' | 'events' | 'telemetry'
 
 /** One line of the refused chain, safe to show. */
 export interface CertificateSummary {
@@ -65,6 +65,12 @@ export const REFUSAL_RULES = [
   'request-too-large',
   'possession-refused',
   'authority-refused',
+  'message-not-sealed',
+  'message-seal-malformed',
+  'message-signer-unknown',
+  'message-of-another-device',
+  'message-replayed',
+  'message-signature-wrong',
   'throttled',
 ] as const
 

@@ -6,6 +6,7 @@ import type { Device, DeviceCounts } from '../model/device.ts'
 import type { EnrollmentGroup, IndividualEnrollment } from '../model/enrollment.ts'
 import type { ExpectedEtag } from '../model/etag.ts'
 import type { AuthorityName, DeviceId, EnrollmentGroupId, HubName, RegistrationId } from '../model/ids.ts'
+import type { MessageCounter } from '../model/message-counter.ts'
 import type { Refusal, RefusalRule } from '../model/refusal.ts'
 import type { Registration } from '../model/registration.ts'
 import type { RevocationRecord, RevocationRecordKind, SequencedRecord } from '../model/revocation.ts'
@@ -31,6 +32,7 @@ export interface Registry {
   readonly policies: PolicyStore
   readonly refusals: RefusalStore
   readonly sightings: SightingStore
+  readonly messageCounters: MessageCounterStore
   readonly revocations: RevocationStore
   readonly alarms: AlarmStore
   readonly credentialUses: CredentialUseStore
@@ -164,6 +166,14 @@ export interface SightingStore {
   /** Those whose own certificate ends in [from, before), the earliest first. */
   ending(hub: HubName, range: { from: number; before: number; limit: number }): Promise<readonly Sighting[]>
   countEnding(hub: HubName, range: { from: number; before: number }): Promise<number>
+}
+
+/** How far each device that seals its messages has counted: one of each device, gone with it. */
+export interface MessageCounterStore {
+  /** Of that generation of the device; what was noted before is seen. */
+  get(hub: HubName, deviceId: DeviceId, generationId: string): Promise<MessageCounter | null>
+  /** Batched; durable within a second; never waits for the disk. Of one device the last note stays. */
+  note(counter: MessageCounter): void
 }
 
 /**

@@ -29,7 +29,7 @@ export interface Standing {
   readonly orphans: readonly Device[]
 }
 
-type StatusOfDevice = Pick<Device, 'status' | 'statusReason' | 'statusUpdatedTime' | 'duplicates'>
+type StatusOfDevice = Pick<Device, 'status' | 'statusReason' | 'statusUpdatedTime' | 'duplicates' | 'sealed'>
 
 export type Decision =
   /** Stays where it is with its twin; what it proves itself with may be new. */
@@ -98,7 +98,8 @@ export function samePlace(
 /** What an operator has disabled stays disabled: registering again, or moving, is no way round it. */
 function carriedStatus(device: Device, occupant: Device | null): StatusOfDevice {
   const { status, statusReason, statusUpdatedTime } = occupant?.status === 'disabled' ? occupant : device
-  return { status, statusReason, statusUpdatedTime, ...(device.duplicates && { duplicates: device.duplicates }) }
+  const { duplicates, sealed } = device
+  return { status, statusReason, statusUpdatedTime, ...(duplicates && { duplicates }), ...(sealed && { sealed }) }
 }
 
 /** A twin that the webhook brings is meant to be used, whatever the policy says of migration. */

@@ -2,6 +2,7 @@ import { HubError } from '../errors.ts'
 import type {
   AllocationPolicy,
   CertificateSlots,
+  Enrollment,
   EnrollmentGroup,
   GroupAttestation,
   IndividualAttestation,
@@ -15,6 +16,7 @@ import {
   parseRegistrationId,
   printable,
 } from '../model/ids.ts'
+import type { SealedMode } from '../model/message-counter.ts'
 import type { JsonObject } from '../model/twin.ts'
 import { certificateFromText } from './certificate-text.ts'
 import { isSymmetricKey } from './derived-keys.ts'
@@ -54,6 +56,8 @@ type CommonDraft = Draft<{
   iotHubHostName: string
   iotHubs: readonly string[]
   customAllocationDefinition: Draft<{ webhookUrl: string; apiVersion: string }>
+  /** Of the management API alone: other clients do not know it and so do not change it. */
+  sealed: SealedMode
 }>
 
 /** An enrollment as clients write it, its JSON types already checked. */
@@ -84,7 +88,7 @@ export function individualFromDraft(
     deviceId: present(draft.deviceId) ? parseDeviceId(draft.deviceId) : null,
     attestation: individualAttestation(draft.attestation, stored?.attestation ?? null, newKey),
     optionalDeviceInformation: draft.optionalDeviceInformation ?? null,
-    ...common(draft),
+    ...common(draft, stored),
   }
 }
 
@@ -97,11 +101,12 @@ export function groupFromDraft(
     kind: 'group',
     enrollmentGroupId: parseEnrollmentGroupId(draft.enrollmentGroupId),
     attestation: groupAttestation(draft.attestation, stored?.attestation ?? null, newKey),
-    ...common(draft),
+    ...common(draft, stored),
   }
 }
 
-function common(draft: CommonDraft) {
+function common(draft: CommonDraft, stored: Enrollment | null) {
+  const sealed = draft.sealed ?? stored?.sealed
   return {
     status: provisioningStatus(draft.provisioningStatus),
     capabilities: { iotEdge: draft.capabilities?.iotEdge ?? false },
@@ -109,6 +114,7 @@ function common(draft: CommonDraft) {
     reprovisionPolicy: reprovisionPolicy(draft.reprovisionPolicy),
     allocationPolicy: allocationPolicy(draft),
     iotHubs: iotHubs(draft),
+    ...(sealed && { sealed }),
   }
 }
 

@@ -50,8 +50,9 @@ export function deviceAfter(
   if (decision.kind === 'keep') {
     const { device } = decision
     const { authentication, provenance, etag } = device
-    const isSame = isDeepStrictEqual({ authentication, provenance }, credentials)
-    return isSame ? null : { ...device, ...credentials, etag: nextEtag(etag) }
+    const sealed = enrollment.sealed ?? device.sealed
+    const isSame = isDeepStrictEqual({ authentication, provenance }, credentials) && sealed === device.sealed
+    return isSame ? null : { ...device, ...credentials, ...(sealed && { sealed }), etag: nextEtag(etag) }
   }
   const { hub, deviceId } = decision.place
   const brought = choice?.kind === 'chosen' ? choice.initialTwin : null
@@ -61,14 +62,16 @@ export function deviceAfter(
     deviceId,
     capabilities: enrollment.capabilities,
     authentication: { type: authentication.type, ...secretsOf(authentication) },
+    ...(enrollment.sealed && { sealed: enrollment.sealed }),
     tags,
     desired,
   }
   const device = { ...newDevice(hub, spec, now, random), ...credentials }
   if (decision.kind === 'assign') return device
-  if (decision.kind === 'reset') return { ...device, ...decision.status }
+  const carried = { ...decision.status, ...(enrollment.sealed && { sealed: enrollment.sealed }) }
+  if (decision.kind === 'reset') return { ...device, ...carried }
   const { twin, capabilities } = decision.from
-  return { ...device, ...decision.status, twin, capabilities }
+  return { ...device, ...carried, twin, capabilities }
 }
 
 function secretsOf(authentication: DeviceAuthentication) {

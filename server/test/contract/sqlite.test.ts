@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import type { SqliteOptions, SqliteStores } from '../../src/sqlite/open.ts'
+import { messageCounterContract } from './message-counters.contract.ts'
 import { registryContract } from './registry.contract.ts'
 import { sightingContract } from './sightings.contract.ts'
 import { MAX_WAITING_BYTES, PERIOD_MS, telemetryLogContract } from './telemetry-log.contract.ts'
@@ -38,6 +39,7 @@ const openRegistry = async ({ refusalCapacity }: { refusalCapacity: number }) =>
 
 registryContract('sqlite', openRegistry)
 sightingContract('sqlite', openRegistry)
+messageCounterContract('sqlite', openRegistry)
 
 // Small blocks and segments make each test cross their borders.
 const log = { periodMs: PERIOD_MS, maxWaitingBytes: MAX_WAITING_BYTES, blockBytes: 2_000, maxBatchBytes: 16_000 }

@@ -17,18 +17,24 @@ const ListQuery = Type.Object({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
 })
 const Status = Type.Union([Type.Literal('enabled'), Type.Literal('disabled')])
+const Sealed = Type.Union([Type.Literal('off'), Type.Literal('verify')])
 const DeviceBody = Type.Object(
   {
     status: Type.Optional(Status),
     statusReason: Type.Optional(Type.Union([Type.String({ maxLength: 128 }), Type.Null()])),
     authentication: Type.Optional(AuthenticationBody),
     capabilities: Type.Optional(CapabilitiesBody),
+    sealed: Type.Optional(Sealed),
   },
   { additionalProperties: false },
 )
 const StatusBody = Type.Object(
-  { status: Status, statusReason: Type.Optional(Type.String({ maxLength: 128 })) },
-  { additionalProperties: false },
+  {
+    status: Type.Optional(Status),
+    statusReason: Type.Optional(Type.String({ maxLength: 128 })),
+    sealed: Type.Optional(Sealed),
+  },
+  { additionalProperties: false, minProperties: 1 },
 )
 
 const ALL = '/holdfast/v1/hubs/:hub/devices'
@@ -85,12 +91,16 @@ export function managedDeviceChangeRoutes(routes: Routes, parts: ManagedDevicePa
   )
   routes.patch(
     ONE,
-    { onRequest, schema: { tags, summary: 'Enable or disable', params: DeviceParams, body: StatusBody } },
+    {
+      onRequest,
+      schema: { tags, summary: 'Enable, disable, demand sealed messages', params: DeviceParams, body: StatusBody },
+    },
     async ({ params, body }) => {
       const hub = hubNamed(hubs, params.hub).name
       const current = await devices.get(hub, parseDeviceId(params.deviceId))
       const { deviceId, authentication, capabilities } = deviceJson(current, false)
-      const spec = { deviceId, authentication, capabilities, statusReason: null, ...body }
+      const { status = current.status, statusReason = body.status ? null : current.statusReason, sealed } = body
+      const spec = { deviceId, authentication, capabilities, status, statusReason, ...(sealed && { sealed }) }
       return show(await devices.update(hub, spec, { kind: 'exactly', etag: current.etag }))
     },
   )
@@ -115,6 +125,7 @@ function showDevice(sessions: Sessions) {
   return (device: Device) => ({
     ...deviceJson(device, sessions.find(device.hub, device.deviceId) !== null),
     provenance: device.provenance,
+    sealed: device.sealed ?? 'off',
     duplicates: device.duplicates ?? null,
     quarantine: quarantineJson(device),
   })

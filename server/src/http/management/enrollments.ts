@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { EnrollmentGroup, IndividualEnrollment } from '../../model/enrollment.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import type { Enrollments, Page } from '../../provisioning/enrollments.ts'
 import {
@@ -12,6 +13,10 @@ import type { RequestStep, Routes } from '../routes.ts'
 
 const tags = ['management: enrollments']
 const IdParams = Type.Object({ id: Type.String() })
+/** Beyond the service API: what the devices' `sealed` is set to when they register. */
+const Sealed = { sealed: Type.Optional(Type.Union([Type.Literal('off'), Type.Literal('verify')])) }
+const IndividualBody = Type.Object({ ...IndividualEnrollmentBody.properties, ...Sealed })
+const GroupBody = Type.Object({ ...EnrollmentGroupBody.properties, ...Sealed })
 const PageQuery = Type.Object({
   after: Type.Optional(Type.String({ description: '`next` of the page before.' })),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
@@ -30,17 +35,17 @@ export function managedEnrollmentRoutes(
   const all = '/holdfast/v1/enrollments'
   const one = `${all}/:id`
   routes.get(all, { onRequest, schema: { tags, summary: 'List', querystring: PageQuery } }, async ({ query }) =>
-    pageJson(await enrollments.listIndividual(pageOf(query)), individualEnrollmentJson),
+    pageJson(await enrollments.listIndividual(pageOf(query)), showIndividual),
   )
   routes.get(one, { onRequest, schema: { tags, summary: 'Show', params: IdParams } }, async ({ params }) =>
-    individualEnrollmentJson(await enrollments.getIndividual(params.id)),
+    showIndividual(await enrollments.getIndividual(params.id)),
   )
   routes.put(
     one,
-    { onRequest, schema: { tags, summary: 'Create or replace', params: IdParams, body: IndividualEnrollmentBody } },
+    { onRequest, schema: { tags, summary: 'Create or replace', params: IdParams, body: IndividualBody } },
     async ({ params, body, headers }) => {
       const draft = { ...body, registrationId: params.id }
-      return individualEnrollmentJson(await enrollments.putIndividual(draft, expectedOf(headers)))
+      return showIndividual(await enrollments.putIndividual(draft, expectedOf(headers)))
     },
   )
   routes.delete(one, { onRequest, schema: { tags, summary: 'Delete', params: IdParams } }, async (request, reply) => {
@@ -67,17 +72,17 @@ export function managedGroupRoutes(
   const all = '/holdfast/v1/enrollment-groups'
   const one = `${all}/:id`
   routes.get(all, { onRequest, schema: { tags, summary: 'List groups', querystring: PageQuery } }, async ({ query }) =>
-    pageJson(await enrollments.listGroups(pageOf(query)), enrollmentGroupJson),
+    pageJson(await enrollments.listGroups(pageOf(query)), showGroup),
   )
   routes.get(one, { onRequest, schema: { tags, summary: 'Show a group', params: IdParams } }, async ({ params }) =>
-    enrollmentGroupJson(await enrollments.getGroup(params.id)),
+    showGroup(await enrollments.getGroup(params.id)),
   )
   routes.put(
     one,
-    { onRequest, schema: { tags, summary: 'Create or replace a group', params: IdParams, body: EnrollmentGroupBody } },
+    { onRequest, schema: { tags, summary: 'Create or replace a group', params: IdParams, body: GroupBody } },
     async ({ params, body, headers }) => {
       const draft = { ...body, enrollmentGroupId: params.id }
-      return enrollmentGroupJson(await enrollments.putGroup(draft, expectedOf(headers)))
+      return showGroup(await enrollments.putGroup(draft, expectedOf(headers)))
     },
   )
   routes.delete(
@@ -102,6 +107,14 @@ export function managedGroupRoutes(
     async ({ params, query }) =>
       pageJson(await enrollments.listRegistrations(params.id, pageOf(query)), registrationStateJson),
   )
+}
+
+function showIndividual(enrollment: IndividualEnrollment) {
+  return { ...individualEnrollmentJson(enrollment), ...(enrollment.sealed && { sealed: enrollment.sealed }) }
+}
+
+function showGroup(group: EnrollmentGroup) {
+  return { ...enrollmentGroupJson(group), ...(group.sealed && { sealed: group.sealed }) }
 }
 
 function pageOf({ after, limit }: { after?: string; limit?: number }) {
