@@ -42,20 +42,25 @@ function holdSessions(order: SessionOrder): { open: Promise<void>; report: Promi
     execArgv: ['--conditions=source'],
   })
   child.on('message', (message: 'open' | { report?: SessionReport; error?: string }) => {
-    if (message === 'open') return open.resolve()
-    if (message.report) return report.resolve(message.report)
-    const error = new Error(`the load failed: ${message.error ?? 'no reason given'}`)
-    open.reject(error)
-    report.reject(error)
+    if (message === 'open') open.resolve()
+    else if (message.report) report.resolve(message.report)
+    else {
+      const error = new Error(`the load failed: ${message.error ?? 'no reason given'}`)
+      open.reject(error)
+      report.reject(error)
+    }
   })
   child.once('error', open.reject)
   child.send(order)
   return { open: open.promise, report: report.promise }
 }
 
+function ms(value: number): string {
+  return `${value.toFixed(0)} ms`
+}
+
 /** Rows of name, value and note, for a table. */
 export function describeRevoke(marks: RevokeMarks): readonly (readonly [string, string, string])[] {
-  const ms = (value: number): string => `${value.toFixed(0)} ms`
   const { sessions, median, p99, last, answered } = marks
   return [
     [`revoke to close, ${sessions.toLocaleString('en')} live sessions, p99`, ms(p99), 'at most 250 ms'],

@@ -13,11 +13,12 @@ export type SessionReport = readonly number[]
 
 const CONCURRENCY = 64
 
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value)
+  return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
+}
+
 function hello(id: string): Buffer {
-  const text = (value: string): Buffer => {
-    const bytes = Buffer.from(value)
-    return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
-  }
   const head = Buffer.from([4, 0x82, 0x04, 0xb0])
   const body = Buffer.concat([text('MQTT'), head, text(id), text(`localhost/${id}/?api-version=2021-04-12`)])
   if (body.length > 0xff) throw new Error('the id is too long for this load')

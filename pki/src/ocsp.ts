@@ -158,13 +158,19 @@ function parseBasic(fields: DerReader): Response {
   const signature = fields.read(Tag.bitString).octetsOfBitString()
   const wrapper = fields.readOptional(contextConstructed(0))
   fields.finish()
+  const certificates = wrapper === undefined ? [] : parseCertificates(wrapper.reader())
+  return { tbs: data.der, signatureAlgorithm, signature, answers: parseData(data.reader()), certificates }
+}
+
+function parseCertificates(wrapper: DerReader): Certificate[] {
+  const list = wrapper.readSequence()
+  wrapper.finish()
   const certificates: Certificate[] = []
-  const list = wrapper?.reader().readSequence()
-  while (list !== undefined && !list.atEnd) {
+  while (!list.atEnd) {
     if (certificates.length === MAX_CERTIFICATES) throw list.error('too many certificates')
     certificates.push(parseCertificate(list.read(Tag.sequence).der))
   }
-  return { tbs: data.der, signatureAlgorithm, signature, answers: parseData(data.reader()), certificates }
+  return certificates
 }
 
 function parseData(fields: DerReader): SingleAnswer[] {

@@ -138,7 +138,7 @@ export class Revocations {
     authority: Certificate,
     changes: Partial<Pick<RevocationRule, 'policy' | 'crlUrls' | 'fetch' | 'ocsp'>>,
   ): Promise<RevocationRule> {
-    this.learn(hub, [authority])
+    await this.learn(hub, [authority])
     const id = keyDigest(authority)
     const subject = authority.subject.toString()
     const fresh = { kind: 'rule', hub, id, subject } as const
@@ -183,12 +183,13 @@ export class Revocations {
       case 'certificate':
         return [certificateGround(hub, target.certificateId)]
       case 'device':
-        return [deviceGround(hub, target.deviceId, target.generationId)]
+        break
       case 'authority':
         return this.#groundsOfKnown(hub, (certificate) => keyDigest(certificate) === target.key)
       case 'thumbprint':
         return this.#groundsOfKnown(hub, ({ sha1, sha256 }) => [sha1, sha256].includes(target.thumbprint))
     }
+    return [deviceGround(hub, target.deviceId, target.generationId)]
   }
 
   /** Does this ground still stand, as far as decisions about single certificates and devices go? */

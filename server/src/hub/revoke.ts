@@ -8,6 +8,7 @@ import type { Revocation, RevocationTarget } from '../model/revocation.ts'
 import { describeTarget } from '../model/revocation.ts'
 import type { Registry } from '../ports/registry.ts'
 import { keyDigest } from './known-authorities.ts'
+import { deviceTarget } from './revocations.ts'
 import type { RevocationOrder, Revocations } from './revocations.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -62,7 +63,7 @@ export async function revokeDevice(
   parts: RevokeParts,
 ): Promise<Revoked> {
   const { deviceId, generationId } = device
-  const identity: RevocationTarget = { kind: 'device', deviceId, generationId }
+  const identity = deviceTarget(deviceId, generationId)
   const because = describeTarget(identity)
   const revoked: Revocation[] = []
   let closed = 0

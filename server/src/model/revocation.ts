@@ -105,8 +105,9 @@ export function targetId(target: RevocationTarget): string {
     case 'authority':
       return `authority:${target.key}`
     case 'device':
-      return `device:${target.deviceId}/${target.generationId}`
+      break
   }
+  return `device:${target.deviceId}/${target.generationId}`
 }
 
 /** For a person, after "the": "certificate 0A3F… of "CN=…"". */
@@ -119,6 +120,7 @@ export function describeTarget(target: RevocationTarget): string {
     case 'authority':
       return `CA "${target.subject}"`
     case 'device':
-      return `device '${target.deviceId}'`
+      break
   }
+  return `device '${target.deviceId}'`
 }

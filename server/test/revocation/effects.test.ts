@@ -110,6 +110,10 @@ suite('a device that was provisioned by its certificate', () => {
   })
 })
 
+function x509(primaryThumbprint: string) {
+  return { authentication: { type: 'selfSigned', x509Thumbprint: { primaryThumbprint, secondaryThumbprint: null } } }
+}
+
 suite('a live session', () => {
   test('ends with the registration of its CA', async (t) => {
     const plant = await openPlant(t)
@@ -133,15 +137,15 @@ suite('a live session', () => {
     await plant.operate(path, 'DELETE')
     await second.closed
     const thumbprint = parseCertificate(own.der).sha256
-    const x509 = (primaryThumbprint: string) => ({
-      authentication: { type: 'selfSigned', x509Thumbprint: { primaryThumbprint, secondaryThumbprint: null } },
-    })
     await plant.operate(path, 'PUT', x509(thumbprint))
     const third = await plant.live('pump', own)
-    const changed = await plant.ask(`/holdfast/v1${path}`, { method: 'GET' })
-    assert.equal(changed.status, 200)
-    await plant.operate(path, 'DELETE')
-    await plant.operate(path, 'PUT', x509('ab'.repeat(32)))
+    const { etag } = await plant.operate(path)
+    const replaced = await plant.ask(`/holdfast/v1${path}`, {
+      method: 'PUT',
+      body: x509('ab'.repeat(32)),
+      headers: { 'if-match': `"${etag}"` },
+    })
+    assert.equal(replaced.status, 200, replaced.bytes.toString())
     await third.closed
   })
 

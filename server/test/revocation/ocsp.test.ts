@@ -67,7 +67,7 @@ suite('a CA whose responder is asked', () => {
     const identity = await plant.device('pump')
     responder.says(new Map([[identity.der, 'good']]))
     const impostor = await makeRoot('Line 7')
-    responder.signWith({ pem: impostor.pem, keyPem: impostor.key.export({ type: 'pkcs8', format: 'pem' }) as string })
+    responder.signWith({ pem: impostor.pem, keyPem: String(impostor.key.export({ type: 'pkcs8', format: 'pem' })) })
     await ask(plant, responder.url, 'require')
     assert.equal((await plant.refusal('pump', identity)).rule, 'chain:revocation-unknown')
     responder.signWith(appoint(t, plant.line, 'OCSPSigning'))
@@ -124,6 +124,10 @@ function messageOf(outcome: { kind: string; message?: string }): string {
   return outcome.message ?? `no error: ${outcome.kind}`
 }
 
+function openssl(...args: string[]): Buffer {
+  return execFileSync('openssl', args, { stdio: 'pipe' })
+}
+
 /** A certificate for signing responses, made by openssl, with this extended key usage. */
 function appoint(t: TestContext, { pem, key }: TestAuthority, purpose: string): { pem: string; keyPem: string } {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-signer-'))
@@ -132,7 +136,6 @@ function appoint(t: TestContext, { pem, key }: TestAuthority, purpose: string): 
   writeFileSync(path('ca.cer'), pem)
   writeFileSync(path('ca.key'), key.export({ type: 'pkcs8', format: 'pem' }))
   writeFileSync(path('ext'), `extendedKeyUsage=${purpose}\n`)
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' })
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
   openssl('req', ...curve, '-subj', '/CN=Responder', '-keyout', path('key'), '-out', path('csr'))
   const ca = ['-CA', path('ca.cer'), '-CAkey', path('ca.key'), '-days', '2', '-extfile', path('ext')]

@@ -25,6 +25,13 @@ export interface Answer {
   readonly json: any
 }
 
+interface Asked {
+  readonly method?: string
+  readonly body?: unknown
+  readonly identity?: TestIdentity
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 export type Plant = Awaited<ReturnType<typeof openPlant>>
 
 /** The whole server with two hubs, a verified root and an intermediate below it. `revoke` and the like are its API. */
@@ -40,8 +47,7 @@ export async function openPlant(t: TestContext) {
   const root = await makeRoot('Plant Root')
   const line = await makeIntermediate(root, 'Line 7')
 
-  const ask = (path: string, asked: { method?: string; body?: unknown; identity?: TestIdentity } = {}) =>
-    send(app.ports.https, rootPem, token, path, asked)
+  const ask = (path: string, asked: Asked = {}) => send(app.ports.https, rootPem, token, path, asked)
   const operate = async (path: string, method = 'GET', body?: unknown) => {
     const answer = await ask(`/holdfast/v1${path}`, { method, body })
     assert.ok(answer.status < 300, `${method} ${path}: ${answer.status} ${answer.bytes.toString()}`)
@@ -61,11 +67,6 @@ export async function openPlant(t: TestContext) {
     t.after(() => socket.destroy())
     client.send(connect({ clientId: id, userName: `${HOSTS[hub]}/${id}/?api-version=2021-04-12` }))
     return client
-  }
-  const returnCode = async (client: RawClient): Promise<number> => {
-    const answer = await client.next()
-    assert.equal(answer.cmd, 'connack')
-    return Reflect.get(answer, 'returnCode') as number
   }
   await operate(`/hubs/${HOME}/authorities/root`, 'PUT', { certificate: root.pem, verified: true })
 
@@ -116,6 +117,12 @@ export async function openPlant(t: TestContext) {
   }
 }
 
+async function returnCode(client: RawClient): Promise<number> {
+  const answer = await client.next()
+  assert.equal(answer.cmd, 'connack')
+  return Reflect.get(answer, 'returnCode') as number
+}
+
 /** Refusals are stored in batches within a second. */
 async function newestRefusal(operate: (path: string) => Promise<{ value: { rule: string }[] }>, identity: string) {
   for (let attempt = 0; attempt < 200; attempt += 1) {
@@ -145,7 +152,7 @@ function send(
   ca: string,
   token: string,
   path: string,
-  { method = 'GET', body, identity }: { method?: string; body?: unknown; identity?: TestIdentity },
+  { method = 'GET', body, identity, headers }: Asked,
 ): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   const bytes = body === undefined ? undefined : JSON.stringify(body)
@@ -161,6 +168,7 @@ function send(
     ...own,
     headers: {
       host: 'plant.test',
+      ...headers,
       authorization: identity ? '' : `Bearer ${token}`,
       ...(bytes === undefined
         ? {}

@@ -28,7 +28,8 @@ suite('a revocation', () => {
       assert.match(refusal.message, /CN=victim.* was revoked at .*keyCompromise; revoked by Ada/)
       assert.equal((await plant.registrationRefusal('victim', victim)).rule, 'chain:revoked')
       bystander.socket.destroy()
-      await (await plant.live('other', other)).socket.destroy()
+      const again = await plant.live('other', other)
+      again.socket.destroy()
       // Told again it stays as it was.
       assert.equal((await plant.revoke({ ...order, reason: 'superseded' })).revocations[0].reason, 'keyCompromise')
       await plant.restart()
