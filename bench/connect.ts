@@ -1,4 +1,4 @@
-import { fork, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,10 +7,11 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SpawnedServer } from '../server/test/e2e/spawned-server.ts'
-import { HUB, HUB_HOST } from '../server/test/e2e/whole-server.ts'
-import { makeDevice, makeIntermediate, makeRoot, makeServer } from '../server/test/http/certificates.ts'
+import { HUB_HOST } from '../server/test/e2e/whole-server.ts'
+import { makeRoot, makeServer } from '../server/test/http/certificates.ts'
 import type { TestAuthority } from '../server/test/http/certificates.ts'
-import type { LoadResult, LoadSettings, LoadTask } from './connect-load.ts'
+import { enrollFleet, Fleet, makeFleet } from '../server/test/attack/fleet.ts'
+import type { LoadSettings, LoadTask } from '../server/test/attack/fleet-child.ts'
 
 export interface ConnectMark {
   readonly server: 'holdfast' | 'holdfast, resumed' | 'bare Node TLS' | 'bare Node TLS, resumed' | 'mosquitto'
@@ -42,15 +43,7 @@ export async function measureConnect(
 ): Promise<readonly ConnectMark[]> {
   const { connects = 600, idle = 1_000 } = options
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'))
-  const root = await makeRoot('Bench device root')
-  const intermediate = await makeIntermediate(root, 'Bench device intermediate')
-  const devices: LoadSettings['devices'] = await Promise.all(
-    Array.from({ length: idle }, async (_, number) => {
-      const id = `bench-${number}`
-      const { cert, key } = await makeDevice(intermediate, id, [intermediate])
-      return { id, cert, key }
-    }),
-  )
+  const { root, devices } = await makeFleet(idle)
   const subjects: Subject[] = []
   try {
     subjects.push(
@@ -120,41 +113,35 @@ async function inTurns(loads: readonly Load[], task: LoadTask & { kind: 'connect
 
 async function idleCost(load: Load, count: number): Promise<number> {
   const before = residentKilobytes(load.subject.pid)
-  const { failures } = await load.run({ kind: 'hold' })
+  const { failures } = await load.run({ kind: 'hold', concurrency: 16 })
   if (failures > 0) throw new Error(`${failures} of ${count} connections to ${load.subject.name} could not be held`)
   const after = residentKilobytes(load.subject.pid)
   await load.run({ kind: 'release' })
   return (after - before) / count
 }
 
-/** The load generator of one server, a process of its own. */
+/** One server and the process that loads it. */
 class Load {
   readonly subject: Subject
-  readonly #child: ChildProcess
+  readonly #fleet: Fleet
 
   constructor(subject: Subject, devices: LoadSettings['devices']) {
     this.subject = subject
-    this.#child = fork(join(import.meta.dirname, 'connect-load.ts'))
-    const settings: LoadSettings = { port: subject.port, ca: subject.ca, host: HUB_HOST, devices }
-    this.#child.send(settings)
+    this.#fleet = new Fleet({ port: subject.port, ca: subject.ca, host: HUB_HOST, devices })
   }
 
-  async run(task: LoadTask): Promise<LoadResult> {
-    this.#child.send(task)
-    const [result] = (await once(this.#child, 'message')) as [LoadResult]
-    return result
+  run(task: LoadTask): ReturnType<Fleet['run']> {
+    return this.#fleet.run(task)
   }
 
   close(): void {
-    this.#child.kill()
+    this.#fleet.close()
   }
 }
 
 async function startHoldfast(folder: string, root: TestAuthority, ids: readonly string[]): Promise<Subject> {
   const server = await SpawnedServer.start(join(folder, 'data'))
-  await server.operator.registerAuthority(HUB, 'bench', root)
-  for (let start = 0; start < ids.length; start += 50)
-    await Promise.all(ids.slice(start, start + 50).map((id) => server.operator.createDevice(HUB, id)))
+  await enrollFleet(server.operator, root, ids)
   const { ports, pid, operator } = server
   return { name: 'holdfast', port: ports.mqtt, pid, ca: operator.ca, close: () => server.stop() }
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
+import { connect as connectPacket } from '../mqtt/packet-bytes.ts'
 
 /** What the load generator is told by its parent, once. */
 export interface LoadSettings {
@@ -13,11 +14,14 @@ export interface LoadSettings {
 /** One task at a time. */
 export type LoadTask =
   | { readonly kind: 'connect'; readonly count: number; readonly concurrency: number; readonly resume: boolean }
-  | { readonly kind: 'hold' }
+  /** Connects every device, this many at a time, and keeps them. */
+  | { readonly kind: 'hold'; readonly concurrency: number }
   | { readonly kind: 'release' }
 
 export interface LoadResult {
   readonly seconds: number
+  /** Seconds from the start of the task to each CONNACK. */
+  readonly admitted: readonly number[]
   readonly failures: number
 }
 
@@ -37,13 +41,15 @@ class Load {
   async run(task: LoadTask): Promise<LoadResult> {
     const started = performance.now()
     let failures = 0
-    const done = () => ({ seconds: (performance.now() - started) / 1000, failures })
+    const admitted: number[] = []
+    const elapsed = () => (performance.now() - started) / 1000
+    const done = () => ({ seconds: elapsed(), failures, admitted })
     if (task.kind === 'release') {
       for (const socket of this.#held.splice(0)) socket.destroy()
       return done()
     }
     const { devices } = this.#settings
-    const [count, lanes] = task.kind === 'hold' ? [devices.length, 16] : [task.count, task.concurrency]
+    const [count, lanes] = task.kind === 'hold' ? [devices.length, task.concurrency] : [task.count, task.concurrency]
     let next = 0
     const lane = async (): Promise<void> => {
       while (next < count) {
@@ -51,6 +57,7 @@ class Load {
         if (device === undefined) return
         try {
           const socket = await this.#connect(device, task.kind === 'connect' && task.resume)
+          admitted.push(elapsed())
           if (task.kind === 'hold') this.#held.push(socket)
           else socket.end(DISCONNECT)
         } catch {
@@ -67,7 +74,9 @@ class Load {
     const session = resume ? this.#sessions.get(id) : undefined
     const socket = connect({ port, host: '127.0.0.1', servername: host, ca, cert, key, session })
     if (resume && session === undefined) socket.on('session', (ticket) => this.#sessions.set(id, ticket))
-    socket.once('secureConnect', () => socket.write(connectPacket(id, `${host}/${id}/?api-version=2021-04-12`)))
+    socket.once('secureConnect', () =>
+      socket.write(connectPacket({ clientId: id, userName: `${host}/${id}/?api-version=2021-04-12` })),
+    )
     const [answer] = (await Promise.race([
       once(socket, 'data'),
       once(socket, 'close').then(() => Promise.reject(new Error('closed'))),
@@ -77,17 +86,6 @@ class Load {
     socket.on('error', () => socket.destroy())
     return socket
   }
-}
-
-/** MQTT 3.1.1 §3.1, clean session, no password. */
-export function connectPacket(clientId: string, userName: string): Buffer {
-  const field = (text: string): Buffer => {
-    const bytes = Buffer.from(text)
-    return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
-  }
-  const body = Buffer.concat([field('MQTT'), Buffer.from([4, 0x82, 0, 60]), field(clientId), field(userName)])
-  const length = body.length < 128 ? [body.length] : [(body.length & 0x7f) | 0x80, body.length >> 7]
-  return Buffer.concat([Buffer.from([0x10, ...length]), body])
 }
 
 if (import.meta.main) {
