@@ -28,7 +28,6 @@ export interface AccessFacts {
 
 /** What the samples of the existing SDKs read from the environment. Mode 0600: it holds keys. */
 export function writeQuickstartEnv(facts: QuickstartFacts): string {
-  const base64Of = (path: string) => readFileSync(path).toString('base64')
   return writeEnv(
     join(facts.data, 'quickstart.env'),
     [
@@ -54,6 +53,10 @@ export function writeQuickstartEnv(facts: QuickstartFacts): string {
       ...accessValues(facts.access),
     },
   )
+}
+
+function base64Of(path: string): string {
+  return readFileSync(path).toString('base64')
 }
 
 /** How operators and devices reach this server: no key of the hub, only where the management token lies. */
