@@ -11,6 +11,12 @@ import { WebSocketStream } from './websocket-stream.ts'
 /** Largest message of a WebSocket, frame by frame or whole: one MQTT or AMQP packet of the largest size, and company. */
 const MAX_MESSAGE_BYTES = 512 * 1024
 
+/**
+ * RFC 9293 §3.8.4: a connection whose other side is gone ends within a minute, so that what was known of it does not stand
+ * in the way of the device that comes back.
+ */
+const PROBING = { enable: true, initialDelay: 30_000, interval: 5_000, count: 4 } as const
+
 type Head = 'mqtt' | 'amqp'
 type Heads = Readonly<Record<Head, ByteHead>>
 
@@ -46,6 +52,7 @@ export class WebSocketUpgrades {
     if (offer === null) {
       return refuse(socket, 400, 'Offer the WebSocket sub-protocol mqtt or AMQPWSB10 as this path speaks it.')
     }
+    connection.setKeepAlive(PROBING)
     const peer = peerOf(connection, `${offer.head}-ws` satisfies Peer['protocol'])
     this.#server.handleUpgrade(request, socket, firstBytes, (webSocket) => {
       this.#heads[offer.head].accept(new WebSocketStream(webSocket), peer, this.#probationOf(connection, peer))

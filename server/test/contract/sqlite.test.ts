@@ -5,6 +5,7 @@ import { DATA_KEYS } from '../at-rest/data-keys.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import type { SqliteOptions, SqliteStores } from '../../src/sqlite/open.ts'
 import { messageCounterContract } from './message-counters.contract.ts'
+import { cloneContract } from './clones.contract.ts'
 import { registryContract } from './registry.contract.ts'
 import { sightingContract } from './sightings.contract.ts'
 import { MAX_WAITING_BYTES, PERIOD_MS, telemetryLogContract } from './telemetry-log.contract.ts'
@@ -39,6 +40,7 @@ const openRegistry = async ({ refusalCapacity }: { refusalCapacity: number }) =>
 
 registryContract('sqlite', openRegistry)
 sightingContract('sqlite', openRegistry)
+cloneContract('sqlite', openRegistry)
 messageCounterContract('sqlite', openRegistry)
 
 // Small blocks and segments make each test cross their borders.
