@@ -47,6 +47,16 @@ const GROUPS: readonly CommandGroup[] = [
     summary: 'who was refused, why, and what to do about it',
     load: () => import('./refusals/register.ts'),
   },
+  {
+    name: 'alarms',
+    summary: 'clones, and what else a person must look at',
+    load: () => import('./alarms/register.ts'),
+  },
+  {
+    name: 'webhook',
+    summary: 'post what happens at a hub to a service of yours',
+    load: () => import('./webhook/register.ts'),
+  },
 ]
 
 async function main(args: readonly string[]): Promise<number> {

@@ -8,6 +8,7 @@ import { print, printJson } from '../output.ts'
 import { readInput } from '../pki/files.ts'
 import { findHub } from '../resource-manager.ts'
 import { callApi } from '../server-access.ts'
+import { addDuplicates } from './duplicates.ts'
 
 interface CreateOptions extends RemoteOptions {
   readonly certificate?: string
@@ -41,6 +42,7 @@ export function register(group: Command): void {
   addSwitch(group, 'disable', 'disabled')
   addDelete(group)
   addCertificate(group)
+  addDuplicates(group, deviceAt)
 }
 
 function addCreate(group: Command): void {
