@@ -5,11 +5,11 @@ import { Keyring, defaultKeyFile } from '../../src/keys/keyring.ts'
 /** Data keys for stores that a test opens without a keyring: always the same, so that it can open them again. */
 export const DATA_KEYS: readonly DataKey[] = [dataKey(1)]
 
-/** The keys of a data folder whose server has stopped, by the key file beside it. */
-export async function keysOf(folder: string): Promise<readonly DataKey[]> {
+/** The keys of a data folder whose server has stopped, by its key file. */
+export async function keysOf(folder: string, keyFile = defaultKeyFile(folder)): Promise<readonly DataKey[]> {
   const keyring = await Keyring.open({
     folder,
-    source: { kind: 'file', path: defaultKeyFile(folder) },
+    source: { kind: 'file', path: keyFile },
     holdsSealedData: true,
     clock: { now: () => Date.now() },
     random: { bytes: (count) => randomBytes(count) },

@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readFileSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { startServer } from '../../src/app.ts'
 import type { Environment, RunningServer } from '../../src/app.ts'
@@ -22,6 +21,8 @@ export interface Folder {
 export interface Started extends RunningServer {
   /** Calls the management API; rejects unless the answer is 2xx. */
   operate(method: string, path: string, body?: unknown): Promise<any>
+  /** Any request, to one of the server's host names. */
+  ask(asked: Asked): Promise<{ status: number; text: string }>
 }
 
 /** A place for the data of one server, gone after the test; servers that were started in it are closed. */
@@ -46,36 +47,43 @@ export function makeFolder(t: TestContext): Folder {
         environment,
       )
       t.after(() => server.close())
-      return { ...server, operate: operateOn(server) }
+      const ask = askerOf(server)
+      return { ...server, ask, operate: operateOn(server, ask) }
     },
   }
 }
 
-function operateOn(server: RunningServer): Started['operate'] {
+interface Asked {
+  readonly host: string
+  readonly method: string
+  readonly path: string
+  readonly headers?: Record<string, string>
+  readonly body?: string
+}
+
+function askerOf(server: RunningServer): Started['ask'] {
   const ca = readFileSync(server.rootFile ?? '')
+  return ({ host, body, ...asked }) => {
+    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
+    const headers = { 'content-type': 'application/json', host, ...asked.headers }
+    const place = { host: '127.0.0.1', port: server.ports.https, servername: host, ca, agent: false }
+    const sent = request({ ...asked, ...place, headers }, (answer) => {
+      const chunks: Buffer[] = []
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString() }))
+    })
+    sent.on('error', reject)
+    sent.end(body)
+    return promise
+  }
+}
+
+function operateOn(server: RunningServer, ask: Started['ask']): Started['operate'] {
   const token = readFileSync(server.managementTokenFile, 'utf8').trim()
   return async (method, path, body) => {
-    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
-    const sent = request(
-      {
-        host: '127.0.0.1',
-        port: server.ports.https,
-        servername: 'plant.test',
-        ca,
-        method,
-        path: `/holdfast/v1${path}`,
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        agent: false,
-      },
-      (answer) => {
-        const chunks: Buffer[] = []
-        answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString() }))
-      },
-    )
-    sent.on('error', reject)
-    sent.end(body === undefined ? undefined : JSON.stringify(body))
-    const { status, text } = await promise
+    const headers = { authorization: `Bearer ${token}` }
+    const json = body === undefined ? {} : { body: JSON.stringify(body) }
+    const { status, text } = await ask({ host: 'plant.test', method, path: `/holdfast/v1${path}`, headers, ...json })
     if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`)
     return text === '' ? null : JSON.parse(text)
   }
