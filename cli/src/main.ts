@@ -35,6 +35,18 @@ const GROUPS: readonly CommandGroup[] = [
     summary: 'cut off a device, a certificate or a CA, at once',
     load: () => import('./revoke/register.ts'),
   },
+  {
+    name: 'seal',
+    summary: "sign a payload with a device's key, and encrypt it for its consumer",
+    load: () => import('./seal/seal.ts'),
+  },
+  {
+    name: 'open',
+    summary: 'read a sealed payload, as its consumer',
+    load: () => import('./seal/open.ts'),
+  },
+  { name: 'verify', summary: 'which device sealed a payload, offline', load: () => import('./seal/verify.ts') },
+  { name: 'seal-key', summary: 'make the key pair of a consumer', load: () => import('./seal/seal-key.ts') },
   { name: 'monitor', summary: 'show events as they arrive', load: () => import('./monitor/register.ts') },
   {
     name: 'doctor',

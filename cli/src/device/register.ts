@@ -1,3 +1,4 @@
+import { Argument } from 'commander'
 import type { Command } from 'commander'
 import { parseCertificates } from '@holdfast/pki'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
@@ -40,6 +41,7 @@ export function register(group: Command): void {
   addShow(group)
   addSwitch(group, 'enable', 'enabled')
   addSwitch(group, 'disable', 'disabled')
+  addSealed(group)
   addDelete(group)
   addCertificate(group)
   addDuplicates(group, deviceAt)
@@ -170,6 +172,20 @@ function addSwitch(group: Command, verb: 'enable' | 'disable', status: 'enabled'
       print(`'${id}' is ${status}`)
     })
   addHubOption(addAccessOptions(command))
+}
+
+function addSealed(group: Command): void {
+  const command = group
+    .command('sealed <id>')
+    .description('take only messages that the device sealed; its connection is closed, so that it begins anew')
+    .addArgument(new Argument('<mode>', 'verify, or off').choices(['verify', 'off']))
+    .action(async (id: string, sealed: string, options: RemoteOptions) => {
+      const { path } = await deviceAt(options, id)
+      const device = await callApi<StoredDevice>(serverOf(options), { method: 'PATCH', path, body: { sealed } })
+      if (options.json) return printJson(device)
+      print(sealed === 'verify' ? `'${id}' must seal its messages` : `'${id}' may send what it likes`)
+    })
+  addHubOption(addAccessOptions(command)).addHelpText('after', '\nExample:\n  holdfast device sealed press-17 verify')
 }
 
 function addDelete(group: Command): void {

@@ -13,6 +13,7 @@ export interface EnrollmentOptions extends RemoteOptions {
   readonly allocation: 'hashed' | 'static' | 'geoLatency' | 'custom'
   readonly hubHost?: readonly string[]
   readonly webhook?: string
+  readonly sealed?: 'verify' | 'off'
 }
 
 export function addEnrollmentOptions(command: Command): Command {
@@ -35,6 +36,12 @@ export function addEnrollmentOptions(command: Command): Command {
       'a hub that devices may go to, once for each (default: every hub)',
       (value: string, before?: readonly string[]) => [...(before ?? []), value],
     )
+    .addOption(
+      new Option('--sealed <mode>', 'whether the hub takes only messages that the device sealed').choices([
+        'verify',
+        'off',
+      ]),
+    )
     .option('--webhook <url>', 'address that chooses the hub, for custom allocation')
 }
 
@@ -53,6 +60,7 @@ export function commonMembers(options: EnrollmentOptions): object {
     ...(options.webhook === undefined
       ? {}
       : { customAllocationDefinition: { webhookUrl: options.webhook, apiVersion: '2021-10-01' } }),
+    ...(options.sealed === undefined ? {} : { sealed: options.sealed }),
     ...(options.twin === undefined ? {} : { initialTwin: readTwin(options.twin) }),
   }
 }
