@@ -224,7 +224,7 @@ function decode(partition: string, message: Message): ReceivedEvent {
     partition,
     sequence: Number(annotations['x-opt-sequence-number']),
     enqueuedTime: Number(annotations['x-opt-enqueued-time']),
-    deviceId: String(annotations['iothub-connection-device-id'] ?? ''),
+    deviceId: String(annotations['iothub-connection-device-id'] ?? deviceOf(message) ?? ''),
     system: {
       ...annotations,
       ...(message.content_type ? { 'content-type': message.content_type } : {}),
@@ -233,6 +233,11 @@ function decode(partition: string, message: Message): ReceivedEvent {
     application: message.application_properties ?? {},
     body: Buffer.isBuffer(body) ? body : Buffer.alloc(0),
   }
+}
+
+/** Events that are no telemetry name their device among the application properties. */
+function deviceOf({ application_properties: application }: Message): unknown {
+  return (application as Record<string, unknown> | undefined)?.['deviceId']
 }
 
 function opened(link: Sender | Receiver, event: 'receiver_open' | 'sendable'): Promise<void> {

@@ -18,6 +18,7 @@ interface MonitorOptions extends RemoteOptions {
   readonly device?: string
   readonly property?: readonly (readonly [string, string])[]
   readonly count?: number
+  readonly operations?: true
   readonly verbose?: true
 }
 
@@ -25,6 +26,7 @@ interface MonitorOptions extends RemoteOptions {
 export function register(group: Command): void {
   group
     .option('--connection-string <text>', 'an Event Hubs connection string (default: asked of the server)')
+    .option('--operations', 'instead of telemetry: connections, identities that come and go, refusals, alarms')
     .option('--group <name>', 'consumer group', '$Default')
     .addOption(
       new Option('--from <where>', 'latest, earliest, or a time such as 2026-01-31T12:00:00Z or 15m (ago)')
@@ -72,7 +74,8 @@ async function addressOf(options: MonitorOptions): Promise<EventHubAddress> {
   if (options.connectionString !== undefined) return parseEventHubConnectionString(options.connectionString)
   const access = serverOf(options)
   const hub = await findHub(access, options.hub)
-  const { endpoint, path } = hub.properties.eventHubEndpoints.events
+  const { endpoint, path: telemetry } = hub.properties.eventHubEndpoints.events
+  const path = options.operations ? `${telemetry}-operations` : telemetry
   const { keyName, primaryKey } = await hubKey(access, hub.name, 'service')
   return parseEventHubConnectionString(
     `Endpoint=${endpoint};SharedAccessKeyName=${keyName};SharedAccessKey=${primaryKey};EntityPath=${path}`,
