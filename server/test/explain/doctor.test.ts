@@ -22,6 +22,14 @@ interface Diagnosis {
 
 const FAR_FUTURE = '2060-01-01T00:00:00Z'
 
+const rulesOf = ({ steps }: Diagnosis, area?: string) =>
+  steps.flatMap((step) => (step.verdict === 'failed' && (area ?? step.area) === step.area ? [step.rule] : []))
+const says = ({ steps }: Diagnosis, verdict: Step['verdict'], text: RegExp) =>
+  assert.ok(
+    steps.some((step) => step.verdict === verdict && text.test(step.message)),
+    `no step ${verdict} with ${text.source}: ${steps.map(({ message }) => message).join('\n')}`,
+  )
+
 describe('the doctor', () => {
   let server: WholeServer
   let root: TestAuthority
@@ -40,14 +48,6 @@ describe('the doctor', () => {
 
   const ask = (body: object): Promise<Diagnosis> =>
     server.operator.call('POST', `/holdfast/v1/hubs/${HUB}/doctor`, body)
-  const rulesOf = ({ steps }: Diagnosis, area?: string) =>
-    steps.flatMap((step) => (step.verdict === 'failed' && (area ?? step.area) === step.area ? [step.rule] : []))
-  const says = ({ steps }: Diagnosis, verdict: Step['verdict'], text: RegExp) =>
-    assert.ok(
-      steps.some((step) => step.verdict === verdict && text.test(step.message)),
-      `no step ${verdict} with ${text.source}: ${steps.map(({ message }) => message).join('\n')}`,
-    )
-
   test('passes a good chain step by step, and the door agrees', async () => {
     const diagnosis = await ask({ chain: pump.cert, device: 'pump-1' })
     assert.equal(diagnosis.ok, true, diagnosis.summary)

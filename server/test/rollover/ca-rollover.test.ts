@@ -12,6 +12,26 @@ import { FleetDevice } from './fleet.ts'
 const ADDRESS = '127.0.1.9'
 const skip = await standardPortsMissing(ADDRESS)
 
+const pem = ({ der }: TestIdentity) => der.toString('base64')
+const thumbprint = ({ der }: TestIdentity) => parseCertificate(der).sha256
+const groupOf = (...names: readonly string[]) => {
+  const [primary, secondary] = names
+  const caReferences = { primary, ...(secondary !== undefined && { secondary }) }
+  return { attestation: { type: 'x509', x509: { caReferences } } }
+}
+const individualOf = (...identities: readonly TestIdentity[]) => {
+  const [primary, secondary] = identities.map((identity) => ({ certificate: pem(identity) }))
+  const clientCertificates = { primary, ...(secondary !== undefined && { secondary }) }
+  return { attestation: { type: 'x509', x509: { clientCertificates } } }
+}
+const pinned = (...identities: readonly TestIdentity[]) => {
+  const [primaryThumbprint, secondaryThumbprint = null] = identities.map(thumbprint)
+  return { authentication: { type: 'selfSigned', x509Thumbprint: { primaryThumbprint, secondaryThumbprint } } }
+}
+
+const next = new Map<string, TestIdentity>()
+const nextOf = (id: string): TestIdentity => next.get(id) ?? assert.fail(id)
+
 interface Use {
   readonly name: string | null
   readonly subject: string
@@ -48,8 +68,6 @@ describe('a CA is rolled over under a live fleet', { skip }, () => {
 
   const issueOld = (id: string) => makeDevice(oldLine, id, [oldLine])
   const issueNew = (id: string) => makeDevice(newLine, id, [newLine])
-  const pem = ({ der }: TestIdentity) => der.toString('base64')
-  const thumbprint = ({ der }: TestIdentity) => parseCertificate(der).sha256
   const sendAll = async () => {
     for (const { device } of fleet) await device.send()
   }
@@ -59,20 +77,6 @@ describe('a CA is rolled over under a live fleet', { skip }, () => {
   const usage = async (): Promise<Record<string, number>> => {
     const { value } = await server.operator.call<{ value: Use[] }>('GET', `/holdfast/v1/hubs/${HUB}/authority-usage`)
     return Object.fromEntries(value.map(({ name, subject, devices }) => [name ?? subject, devices]))
-  }
-  const groupOf = (...names: readonly string[]) => {
-    const [primary, secondary] = names
-    const caReferences = { primary, ...(secondary !== undefined && { secondary }) }
-    return { attestation: { type: 'x509', x509: { caReferences } } }
-  }
-  const individualOf = (...identities: readonly TestIdentity[]) => {
-    const [primary, secondary] = identities.map((identity) => ({ certificate: pem(identity) }))
-    const clientCertificates = { primary, ...(secondary !== undefined && { secondary }) }
-    return { attestation: { type: 'x509', x509: { clientCertificates } } }
-  }
-  const pinned = (...identities: readonly TestIdentity[]) => {
-    const [primaryThumbprint, secondaryThumbprint = null] = identities.map(thumbprint)
-    return { authentication: { type: 'selfSigned', x509Thumbprint: { primaryThumbprint, secondaryThumbprint } } }
   }
 
   /** Enrolled by a group of the CA, or individually: registers, and from then on is known by its thumbprint. */
@@ -103,8 +107,6 @@ describe('a CA is rolled over under a live fleet', { skip }, () => {
     fleet.push({ device, old, moveOver })
   }
 
-  const next = new Map<string, TestIdentity>()
-
   test('the fleet runs under the old one, and the usage says so', { timeout: 30_000 }, async () => {
     await server.operator.enrollGroup('line-7', groupOf('old'))
     for (const id of ['pump-1', 'pump-2', 'pump-3']) await provisioned(id, await issueOld(id))
@@ -122,7 +124,6 @@ describe('a CA is rolled over under a live fleet', { skip }, () => {
 
   test('the new one is made known beside it, and nobody loses the connection', { timeout: 30_000 }, async () => {
     for (const { device } of fleet) next.set(device.id, await issueNew(device.id))
-    const nextOf = (id: string): TestIdentity => next.get(id) ?? assert.fail(id)
     const oldOf = (id: string): TestIdentity => fleet.find(({ device }) => device.id === id)?.old ?? assert.fail(id)
     await server.operator.registerAuthority(HUB, 'new', roots.newRoot)
     await sendAll()
@@ -142,7 +143,7 @@ describe('a CA is rolled over under a live fleet', { skip }, () => {
   test('one after the other goes over; the others do not notice', { timeout: 60_000 }, async () => {
     for (const [index, { device, moveOver }] of fleet.entries()) {
       const before = cuts()
-      await moveOver(next.get(device.id) ?? assert.fail(device.id))
+      await moveOver(nextOf(device.id))
       await sendAll()
       before[index] = device.cuts
       assert.deepEqual(cuts(), before, `${device.id} moved over`)
@@ -163,13 +164,12 @@ describe('a CA is rolled over under a live fleet', { skip }, () => {
         [null, 0, true],
       ],
     )
-    for (const { device } of fleet) await device.connect(next.get(device.id) ?? assert.fail(device.id))
+    for (const { device } of fleet) await device.connect(nextOf(device.id))
     await sendAll()
   })
 
   test('the old one goes, everything still works, and no message is missing', { timeout: 60_000 }, async () => {
     const before = cuts()
-    const nextOf = (id: string): TestIdentity => next.get(id) ?? assert.fail(id)
     await server.operator.call('PUT', '/holdfast/v1/enrollment-groups/line-7', groupOf('new'), replace)
     await server.operator.call('PUT', '/holdfast/v1/enrollments/valve-1', individualOf(nextOf('valve-1')), replace)
     await server.operator.call('PUT', `/holdfast/v1/hubs/${HUB}/devices/meter-1`, pinned(nextOf('meter-1')), replace)

@@ -36,6 +36,8 @@ describe('who rests on which CA', () => {
   })
   after(() => bench.close())
 
+  const under = async (wanted: string) =>
+    (await usage.devices(FACTORY, wanted, FIRST)).devices.map(({ deviceId }) => deviceId)
   const counts = async (hub = FACTORY) =>
     (await usage.list(hub)).map(({ kind, name, subject, devices }) => [kind, name ?? subject, devices])
 
@@ -53,8 +55,6 @@ describe('who rests on which CA', () => {
   })
 
   test('lists the devices of one, found by name, digest or subject', async () => {
-    const under = async (wanted: string) =>
-      (await usage.devices(FACTORY, wanted, FIRST)).devices.map(({ deviceId }) => deviceId)
     assert.deepEqual(await under('acme'), ['a', 'b'])
     assert.deepEqual(await under('Line 7'), ['a'])
     assert.deepEqual(await under(parseCertificate(line.der).sha256.toUpperCase()), ['a'])
@@ -91,6 +91,8 @@ describe('what expires', () => {
   let now: number
   const lines: { readonly level: string; readonly facts: object; readonly text: string }[] = []
 
+  const note = (level: string) => (facts: object, text: string) => void lines.push({ level, facts, text })
+
   before(async () => {
     bench = await openWorkbench()
     now = bench.clock.now()
@@ -98,7 +100,6 @@ describe('what expires', () => {
     const usage = new AuthorityUsage({ registry, hubs, known: revocations.known })
     const own = await makeRoot('This server', now, 200)
     const server = () => [encodePem('CERTIFICATE', own.der)]
-    const note = (level: string) => (facts: object, text: string) => void lines.push({ level, facts, text })
     // The log is the one thing whose words are looked at here.
     const log = { ...createLog({ level: 'silent' }), warn: note('warn'), error: note('error') } as unknown as Log
     watch = new ExpiryWatch({ registry, hubs, usage, server, clock, metrics, log })
