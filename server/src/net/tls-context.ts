@@ -17,6 +17,9 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':')
 
+/** Post-quantum hybrid first, then the curves of RFC 9325 §4.4; none of the finite-field groups that OpenSSL adds. */
+const GROUPS = 'X25519MLKEM768:X25519:P-256:X448:P-384:P-521'
+
 /**
  * What a secure context is made of. `ca` is empty on purpose: every entry's name would be sent in each handshake, more
  * than about 1,170 names break all of them, and trust is decided per hub after the handshake, never by OpenSSL.
@@ -31,6 +34,7 @@ export function secureContextOptions(material: TlsMaterial): TlsOptions {
     minVersion: 'TLSv1.2',
     maxVersion: 'TLSv1.3',
     ciphers: CIPHERS,
+    ecdhCurve: GROUPS,
     honorCipherOrder: true,
   }
 }

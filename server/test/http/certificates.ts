@@ -30,15 +30,19 @@ export interface TestIdentity {
   readonly key: string
 }
 
-/** `now` is when it was made: it lasts for thirty days from then. */
-export async function makeRoot(commonName: string, now = Date.now()): Promise<TestAuthority> {
-  const key = generateKey('p256')
+/** `now` is when it was made: it lasts for thirty days from then. What is issued under it has keys of its type. */
+export async function makeRoot(
+  commonName: string,
+  now = Date.now(),
+  keyType: 'p256' | 'ml-dsa-65' = 'p256',
+): Promise<TestAuthority> {
+  const key = generateKey(keyType)
   const der = await issueRoot(keySigner(key), { subject: { commonName }, term: term(now) }, random)
   return { der, pem: encodePem('CERTIFICATE', der), key }
 }
 
 export async function makeIntermediate(parent: TestAuthority, commonName: string): Promise<TestAuthority> {
-  const key = generateKey('p256')
+  const key = keyLike(parent)
   const profile = { subject: { commonName }, spki: spkiOf(key), term: term() }
   const der = await issueIntermediate(issuer(parent), profile, random)
   return { der, pem: encodePem('CERTIFICATE', der), key }
@@ -51,7 +55,7 @@ export async function makeDevice(
   chain: readonly TestAuthority[] = [],
   lifetime = 30 * DAY_MS,
 ): Promise<TestIdentity> {
-  const key = generateKey('p256')
+  const key = keyLike(parent)
   const profile = { id, spki: spkiOf(key), term: { now: Date.now(), lifetime } }
   const der = await issueDevice(issuer(parent), profile, random)
   return identity(der, key, chain)
@@ -65,6 +69,10 @@ export async function makeServer(parent: TestAuthority, names: readonly [string,
 /** The certificate that answers a verification code. */
 export async function makeProof(parent: TestAuthority, code: string): Promise<Buffer> {
   return issueVerification(issuer(parent), { code, spki: spkiOf(generateKey('p256')), term: term() }, random)
+}
+
+function keyLike({ key }: TestAuthority): KeyObject {
+  return generateKey(key.asymmetricKeyType === 'ml-dsa-65' ? 'ml-dsa-65' : 'p256')
 }
 
 function issuer({ der, key }: TestAuthority) {
