@@ -81,7 +81,7 @@ export class Sessions {
 
   /** Says that the connection is gone; a session that was closed or superseded has left already. */
   end(session: Session): void {
-    if (this.#remove(session)) this.#touch(session)
+    if (this.#remove(session)) this.#departed(session, null)
   }
 
   find(hub: HubName, deviceId: DeviceId, moduleId: string | null = null): Session | null {
@@ -96,8 +96,10 @@ export class Sessions {
 
   /** Closes every session that rests on this; returns how many. */
   closeOn(ground: Ground, reason: CloseReason): number {
-    const sessions = this.on(ground)
-    for (const session of sessions) this.#close(session, reason)
+    const sessions = this.on(ground).filter((session) => this.#remove(session))
+    // Every connection is cut before any of it is written down: the last of thousands must not wait for that.
+    for (const session of sessions) session.close(reason)
+    for (const session of sessions) this.#departed(session, reason)
     return sessions.length
   }
 
@@ -170,8 +172,15 @@ export class Sessions {
 
   #close(session: Session, reason: CloseReason): void {
     if (!this.#remove(session)) return
-    if (reason !== 'superseded') this.#touch(session)
     session.close(reason)
+    this.#departed(session, reason)
+  }
+
+  /** Bookkeeping for a session that has left; `reason` is null when the device went by itself. */
+  #departed(session: Session, reason: CloseReason | null): void {
+    this.#parts.metrics.connections.dec({ protocol: session.peer.protocol })
+    if (reason !== 'superseded') this.#touch(session)
+    for (const listener of this.#listeners) listener(session, 'disconnected')
   }
 
   #add(session: Session): void {
@@ -203,8 +212,6 @@ export class Sessions {
     }
     this.#byHub.set(session.hub, this.count(session.hub) - 1)
     this.#expiry.remove(session)
-    this.#parts.metrics.connections.dec({ protocol: session.peer.protocol })
-    for (const listener of this.#listeners) listener(session, 'disconnected')
     return true
   }
 
