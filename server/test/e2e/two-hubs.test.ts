@@ -17,6 +17,18 @@ const DEPOT = 'depot'
 const DEPOT_HOST = `depot.${DOMAIN}`
 const DEVICES = 12
 
+async function send(host: string, id: string, identity: TestIdentity): Promise<void> {
+  const client = deviceSdk.Client.fromConnectionString(`HostName=${host};DeviceId=${id};x509=true`, deviceMqtt.Mqtt)
+  client.setRetryPolicy({ shouldRetry: () => false, nextRetryTimeout: () => 0 })
+  await client.setOptions({ cert: identity.cert, key: identity.key })
+  try {
+    await client.open()
+    await client.sendEvent(new deviceSdk.Message(JSON.stringify(id)))
+  } finally {
+    await client.close()
+  }
+}
+
 describe('two hubs in one server', { skip: await standardPortsMissing(ADDRESS) }, () => {
   let server: WholeServer
   let line: TestAuthority
@@ -55,18 +67,6 @@ describe('two hubs in one server', { skip: await standardPortsMissing(ADDRESS) }
       new x509Security.X509Security(id, identity),
     )
     return ((await client.register()) as { assignedHub?: string }).assignedHub ?? ''
-  }
-
-  async function send(host: string, id: string, identity: TestIdentity): Promise<void> {
-    const client = deviceSdk.Client.fromConnectionString(`HostName=${host};DeviceId=${id};x509=true`, deviceMqtt.Mqtt)
-    client.setRetryPolicy({ shouldRetry: () => false, nextRetryTimeout: () => 0 })
-    await client.setOptions({ cert: identity.cert, key: identity.key })
-    try {
-      await client.open()
-      await client.sendEvent(new deviceSdk.Message(JSON.stringify(id)))
-    } finally {
-      await client.close()
-    }
   }
 
   const sendersOf = async (hub: string) =>

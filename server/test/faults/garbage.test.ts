@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect as netConnect } from 'node:net'
 import type { Socket } from 'node:net'
@@ -53,6 +52,17 @@ const ATTACKS: [isTls: boolean, bytes: () => Buffer][] = [
   [true, () => Buffer.alloc(0)],
 ]
 
+/** Resolves when the server has ended the connection: the attacker never does. */
+async function attack(port: number, isTls: boolean, bytes: Buffer): Promise<void> {
+  const tcp = netConnect({ port, host: '127.0.0.1', localAddress: ATTACKER })
+  const socket: Socket = isTls ? tlsConnect({ socket: tcp, rejectUnauthorized: false }) : tcp
+  for (const each of new Set([tcp, socket])) each.on('error', () => {})
+  const closed = new Promise((resolve) => tcp.once('close', resolve))
+  if (bytes.length > 0) socket.write(bytes)
+  socket.resume()
+  await closed
+}
+
 describe('a flood of garbage on every port', () => {
   const data = mkdtempSync(join(tmpdir(), 'holdfast-garbage-'))
   let server: SpawnedServer
@@ -64,18 +74,7 @@ describe('a flood of garbage on every port', () => {
     rmSync(data, { recursive: true, force: true })
   })
 
-  /** Resolves when the server has ended the connection: the attacker never does. */
-  async function attack(port: number, isTls: boolean, bytes: Buffer): Promise<void> {
-    const tcp = netConnect({ port, host: '127.0.0.1', localAddress: ATTACKER })
-    const socket: Socket = isTls ? tlsConnect({ socket: tcp, rejectUnauthorized: false }) : tcp
-    for (const each of new Set([tcp, socket])) each.on('error', () => {})
-    const closed = once(tcp, 'close')
-    if (bytes.length > 0) socket.write(bytes)
-    socket.resume()
-    await closed
-  }
-
-  test('ends every one of its connections while real devices go on', { timeout: 90_000 }, async (t) => {
+  test('ends every one of its connections while real devices go on', { timeout: 150_000 }, async (t) => {
     const devices = await makeFleet(server.operator, DEVICES, 200)
     await Promise.all(devices.map((device) => device.connect(server.ports.mqtt, server.operator.ca)))
     const before = server.residentBytes

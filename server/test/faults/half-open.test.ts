@@ -41,8 +41,6 @@ class Cable {
     if (far === null) throw new Error('nothing was connected')
     far.unpipe()
     far.resume()
-    // The proxy's own end of the broken cable must not be passed on.
-    for (const near of far.listeners('end')) far.off('end', near as () => void)
     device.socket.removeAllListeners('close')
     device.socket.pause()
   }
