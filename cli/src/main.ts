@@ -31,6 +31,11 @@ const GROUPS: readonly CommandGroup[] = [
     load: () => import('./policy/register.ts'),
   },
   {
+    name: 'keys',
+    summary: 'what seals the data at rest: show it, turn it over while the server runs',
+    load: () => import('./keys/register.ts'),
+  },
+  {
     name: 'revoke',
     summary: 'cut off a device, a certificate or a CA, at once',
     load: () => import('./revoke/register.ts'),

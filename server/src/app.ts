@@ -80,6 +80,8 @@ export interface RunningServer {
   readonly idScope: string
   /** PEM file of the root that signed the server certificate; null when the operator brought one. */
   readonly rootFile: string | null
+  /** Holds the key that the data folder is sealed with; null when a passphrase does. */
+  readonly keyFile: string | null
   /** Mode 0600; holds the token of the management API. */
   readonly managementTokenFile: string
   /** Rejects when the server can acknowledge nothing any more; settles in no other way. */
@@ -352,6 +354,7 @@ async function assemble(
     hub: homeHub(config),
     idScope,
     rootFile: identity.rootFile,
+    keyFile: keyring.facts().kek.path,
     managementTokenFile,
     failed: failure.promise,
   }

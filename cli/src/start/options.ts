@@ -17,6 +17,8 @@ export interface ServerFlags {
   readonly tlsCert?: string
   readonly tlsKey?: string
   readonly tlsPassphraseFile?: string
+  readonly keyFile?: string
+  readonly keyPassphraseFile?: string
   readonly retentionHours?: number
   readonly logLevel?: string
 }
@@ -46,6 +48,11 @@ export function addServerOptions(command: Command, defaults: { logLevel: string 
     .option('--tls-cert <file>', 'PEM of a server certificate of yours, then its intermediates (default: made here)')
     .option('--tls-key <file>', 'PEM of its private key')
     .option('--tls-passphrase-file <file>', 'file that holds the passphrase of that key')
+    .option(
+      '--key-file <file>',
+      'key that the data folder is sealed with, made at the first start (default: <data>.key)',
+    )
+    .option('--key-passphrase-file <file>', 'file whose first line is a passphrase that takes the place of that key')
     .option('--retention-hours <n>', 'drop events that are older (default: 24)', whole)
     .option('--config <file>', 'JSON configuration file; options given here win over it')
     .addOption(
@@ -94,6 +101,7 @@ export function configOf(flags: ServerFlags, defaults: { logLevel: string }): Co
     ...(flags.tlsCert === undefined && flags.tlsKey === undefined
       ? {}
       : { tls: given({ certificate: flags.tlsCert, key: flags.tlsKey, passphraseFile: flags.tlsPassphraseFile }) }),
+    keys: { ...file['keys'], ...given({ file: flags.keyFile, passphraseFile: flags.keyPassphraseFile }) },
     retention: { ...file['retention'], ...given({ hours: flags.retentionHours }) },
     log: { level: defaults.logLevel, ...file['log'], ...given({ level: flags.logLevel }) },
   })

@@ -1,8 +1,12 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Option } from 'commander'
 import type { Command } from 'commander'
 import pc from 'picocolors'
 import { startServer } from '@holdfast/server'
 import type { Config, RunningServer } from '@holdfast/server'
 import { print } from '../output.ts'
+import { knownPassphrase, newPassphrase } from '../pki/passphrase.ts'
 import { showLive } from './live-view.ts'
 import { addServerOptions, configOf } from './options.ts'
 import type { ServerFlags } from './options.ts'
@@ -14,12 +18,19 @@ import { Steps } from './steps.ts'
 interface StartFlags extends ServerFlags {
   readonly quickstart: boolean
   readonly quiet?: true
+  readonly askKeyPassphrase?: true
 }
 
 /** `holdfast start`: the server, and on an empty data folder the whole story from a CA to a message read back. */
 export function register(command: Command): void {
   addServerOptions(command, { logLevel: 'warn' })
     .option('--no-quickstart', 'start the server alone: make no CA, no enrollment and no sample device')
+    .addOption(
+      new Option('--ask-key-passphrase', 'ask for the passphrase that takes the place of the key file').conflicts([
+        'keyFile',
+        'keyPassphraseFile',
+      ]),
+    )
     .option('--quiet', 'do not show what arrives')
     .action(start)
     .addHelpText(
@@ -40,8 +51,9 @@ async function start(flags: StartFlags): Promise<void> {
   const config = configOf(flags, { logLevel: 'warn' })
   const steps = new Steps(process.stdout)
   const stop = firstSignal()
-  const story = flags.quickstart && !isToldAlready(config.data) ? await tellStory(config, steps) : null
-  const server = story ?? (await startServer(config))
+  const secrets = flags.askKeyPassphrase ? { keyPassphrase: await askKeyPassphrase(config.data) } : {}
+  const story = flags.quickstart && !isToldAlready(config.data) ? await tellStory(config, steps, secrets) : null
+  const server = story ?? (await startServer(config, secrets))
   try {
     const host = config.provisioning.hosts[0] ?? 'localhost'
     writeHoldfastEnv(config.data, accessFactsOf(server), { host, idScope: server.idScope })
@@ -56,6 +68,13 @@ async function start(flags: StartFlags): Promise<void> {
   steps.say('stopped. Everything that was acknowledged is on disk.')
 }
 
+/** Twice where it is to be set, once where it is to be known. */
+async function askKeyPassphrase(data: string): Promise<string> {
+  const flag = '--key-passphrase-file'
+  if (existsSync(join(data, 'keyring.json'))) return knownPassphrase(undefined, `the data folder ${data}`, flag)
+  return (await newPassphrase({ askPassphrase: true })) ?? ''
+}
+
 function announce(config: Config, server: RunningServer, flags: StartFlags, took: number): void {
   const { ports } = server
   print('')
@@ -64,6 +83,11 @@ function announce(config: Config, server: RunningServer, flags: StartFlags, took
     `  MQTT ${ports.mqtt}   HTTPS and WebSocket ${ports.https}   AMQP and Event Hubs ${ports.amqp}   id scope ${server.idScope}`,
   )
   print(`  management ${managementUrlOf(server)}   token in ${server.managementTokenFile}`)
+  print(
+    server.keyFile === null
+      ? '  data sealed with your passphrase: nobody can read it without'
+      : `  data sealed with the key in ${server.keyFile}: keep it apart from the data; without it the data is lost`,
+  )
   if (flags.quickstart)
     print(`  for SDK samples: source ${config.data}/quickstart.env   ${pc.dim('(development: it holds keys)')}`)
   print(pc.dim(flags.quiet ? '  Ctrl-C stops' : '  What arrives is shown below; Ctrl-C stops'))

@@ -31,13 +31,17 @@ export function isToldAlready(data: string): boolean {
 }
 
 /** From an empty folder to a message read back, on the real server. Returns the server, still running. */
-export async function tellStory(config: Config, steps: Steps): Promise<RunningServer> {
+export async function tellStory(
+  config: Config,
+  steps: Steps,
+  secrets: { readonly keyPassphrase?: string },
+): Promise<RunningServer> {
   const folders = quickstartFolders(config.data)
   demandEmpty(folders.root, config.data)
   steps.say(`${pc.bold('Holdfast quickstart')}: from a certificate authority of your own to a message read back\n`)
   const server = await steps.run(
     'Server up: hub, provisioning service, events endpoint',
-    () => startServer(config),
+    () => startServer(config, secrets),
     describePorts,
   )
   try {

@@ -13,9 +13,9 @@ const KekBody = Type.Object(
     ),
     keyFile: Type.Optional(
       Type.String({
-        minLength: 1,
+        pattern: '^/',
         maxLength: 4_096,
-        description: 'Path on the server of a key file to be made; it locks the keyring from now on.',
+        description: 'Absolute path on the server of a key file to be made; it locks the keyring from now on.',
       }),
     ),
   },
