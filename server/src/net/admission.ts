@@ -118,10 +118,14 @@ export class Admission {
     }
   }
 
-  /** Resolves when every connection is gone; those still open after `graceMs` are destroyed. */
+  /**
+   * Resolves when every connection is gone. Whoever has not authenticated is owed nothing and goes at once, those still
+   * open after `graceMs` are destroyed.
+   */
   async drain(graceMs: number): Promise<void> {
     clearInterval(this.#timer)
     this.#queue.close()
+    for (const { socket } of this.#waiting.values()) socket.destroy()
     const sockets = [...this.#open]
     const gone = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
     const deadline = setTimeout(() => sockets.forEach((socket) => socket.destroy()), graceMs)

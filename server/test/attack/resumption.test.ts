@@ -59,10 +59,6 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       })
     }
 
-    function refused({ code, resumed }: Outcome): void {
-      assert.deepEqual({ code, resumed }, { code: NOT_AUTHORIZED, resumed: true })
-    }
-
     test('and lets in whom it would, by the chain of the first handshake', async () => {
       const ticket = await first('plain', await enroll('plain'))
       for (let again = 0; again < 3; again += 1) {
@@ -151,4 +147,8 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
 
 function onlyVersion(version: SecureVersion): { minVersion: SecureVersion; maxVersion: SecureVersion } {
   return { minVersion: version, maxVersion: version }
+}
+
+function refused({ code, resumed }: Outcome): void {
+  assert.deepEqual({ code, resumed }, { code: NOT_AUTHORIZED, resumed: true })
 }

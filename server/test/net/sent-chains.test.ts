@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { ChainMemory, SentChains } from '../../src/net/sent-chains.ts'
 
 const certificate = (name: string) => Buffer.from(name)
+const issuers = (name: string) => [certificate(name)]
 
 test('a leaf brings back what followed it, in order', () => {
   const chains = new SentChains()
@@ -28,7 +29,6 @@ test('strangers do not push out the chain of a device that authenticated', () =>
 
 test('a memory holds as much as it may, and what was used last', () => {
   const memory = new ChainMemory({ leaves: 3, issuers: 2 })
-  const issuers = (name: string) => [certificate(name)]
   for (const leaf of ['a', 'b', 'c']) memory.put(leaf, issuers('shared'))
   memory.put('a', issuers('shared'))
   memory.put('d', issuers('shared'))
