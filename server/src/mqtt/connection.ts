@@ -1,6 +1,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { HubError } from '../errors.ts'
+import { RefusedError } from '../hub/refusals.ts'
 import type { Peer } from '../model/peer.ts'
 import type { RefusalRule } from '../model/refusal.ts'
 import type { CloseReason } from '../model/session.ts'
@@ -303,7 +304,8 @@ export class Connection implements Line {
     if (error instanceof MqttViolation) {
       this.#refuse(error instanceof PacketTooLarge ? 'request-too-large' : 'protocol-violation', error.message)
     } else if (error instanceof HubError) {
-      this.#refuse(ruleOf(error), error.message)
+      // What a door refused was recorded there.
+      if (!(error instanceof RefusedError)) this.#refuse(ruleOf(error), error.message)
     } else this.#host.unexpected(error, this.#identity)
     this.#end('lost')
     this.#finish()
