@@ -200,10 +200,6 @@ export const ConfigFile = Type.Object(
           default: 24,
           description: 'A webhook of events that has failed for so long is disabled.',
         }),
-        allowPrivateAddresses: Type.Boolean({
-          default: false,
-          description: 'Lets custom allocation call private and loopback addresses.',
-        }),
       },
       { additionalProperties: false, default: {} },
     ),
