@@ -15,6 +15,8 @@ export class AckQueue {
   #head = 0
   #bytes = 0
   #failed = false
+  /** Some message has failed, though its turn to tell may not have come. */
+  #doomed = false
   readonly #limits: { readonly messages: number; readonly bytes: number }
   readonly #acknowledge: (packetId: number) => void
   readonly #fail: (error: unknown) => void
@@ -39,13 +41,14 @@ export class AckQueue {
     )
   }
 
+  /** Also once a message has failed: one sent after it must not be stored in its stead. */
   get isFull(): boolean {
-    return this.#count >= this.#limits.messages || this.#bytes >= this.#limits.bytes
+    return this.#doomed || this.#count >= this.#limits.messages || this.#bytes >= this.#limits.bytes
   }
 
   /** Room enough that it pays to read again. */
   get hasRoom(): boolean {
-    return this.#count <= this.#limits.messages / 2 && this.#bytes <= this.#limits.bytes / 2
+    return !this.#doomed && this.#count <= this.#limits.messages / 2 && this.#bytes <= this.#limits.bytes / 2
   }
 
   get isEmpty(): boolean {
@@ -59,6 +62,7 @@ export class AckQueue {
   #settle(entry: Pending, state: 'done' | 'failed', error: unknown): void {
     entry.state = state
     entry.error = error
+    if (state === 'failed') this.#doomed = true
     for (let next = this.#pending[this.#head]; next !== undefined; next = this.#pending[this.#head]) {
       if (next.state === 'waiting' || this.#failed) break
       this.#head += 1
