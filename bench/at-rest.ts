@@ -96,7 +96,8 @@ async function durableRate({ telemetryLog }: SqliteStores, seconds: number): Pro
   let done = 0
   const call = async (caller: number): Promise<void> => {
     for (let index = caller; performance.now() < end; index += CALLERS) {
-      await telemetryLog.append(index % 4, EVENTS[index % EVENTS.length] as HubEvent)
+      const event = EVENTS[index % EVENTS.length]
+      if (event !== undefined) await telemetryLog.append(index % 4, event)
       done += 1
     }
   }
@@ -120,11 +121,6 @@ async function getMicros({ registry }: SqliteStores): Promise<number> {
 
 function measureErasure(): ErasureMarks {
   const sealer = new EnvelopeSealer('telemetry', KEYS === 'unsealed' ? [] : KEYS)
-  const block = (events: readonly HubEvent[]): Uint8Array => {
-    const writer = new BlockWriter(events.length * 200)
-    for (const event of events) writer.add(event)
-    return writer.written
-  }
   const whole = block(EVENTS)
   const bodies = EVENTS.map((event) => block([event]))
   const perEvent = timed(() => bodies.forEach((body) => sealer.seal(body, 'place'))) / EVENTS.length
@@ -141,6 +137,12 @@ function measureErasure(): ErasureMarks {
     keyPerDeviceBytes: (grown - sealed.length) / EVENTS.length,
     rewriteMegabytes: whole.length / rewrite,
   }
+}
+
+function block(events: readonly HubEvent[]): Uint8Array {
+  const writer = new BlockWriter(events.length * 200)
+  for (const event of events) writer.add(event)
+  return writer.written
 }
 
 /** Processor time of one run, µs. */

@@ -43,15 +43,12 @@ const checkpointer = new Checkpointer(database, CHECKPOINT_BYTES)
 
 serve<RegistryRequest>({
   handle: (request): RegistryAnswer => {
-    switch (request.kind) {
-      case 'write':
-        return transaction(database, () => request.batch.map((write) => attempt(database, write)))
-      case 'reseal':
-        return transaction(database, () => resealStep(database, rows, request.cursor))
-      case 'add-key':
-        sealer.add(request.key)
-        return null
+    if (request.kind === 'write') {
+      return transaction(database, () => request.batch.map((write) => attempt(database, write)))
     }
+    if (request.kind === 'reseal') return transaction(database, () => resealStep(database, rows, request.cursor))
+    sealer.add(request.key)
+    return null
   },
   afterwards: (request) => {
     if (request.kind === 'write') checkpointer.committed(request.batch.length * BYTES_PER_WRITE)

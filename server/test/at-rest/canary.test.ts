@@ -161,11 +161,15 @@ test('no secret that a server was given or made is found in its folder, its logs
   })
   await sendEvents(server, canaries, key)
   await provision(server, canaries)
-  const webhook = await server.operate('POST', `/hubs/${HUB}/webhooks`, {
+  const webhook = await server.operate<{ secret: string }>('POST', `/hubs/${HUB}/webhooks`, {
     url: `https://receiver.test/?token=${canaries.text('webhook url')}`,
   })
   canaries.found('webhook secret', webhook.secret.replace(/^whsec_/, ''))
-  for (const policy of (await server.operate('GET', `/hubs/${HUB}/policies`)).value) {
+  const { value: policies } = await server.operate<{ value: { name: string; primaryKey: string }[] }>(
+    'GET',
+    `/hubs/${HUB}/policies`,
+  )
+  for (const policy of policies) {
     canaries.found(`key of policy ${policy.name}`, Buffer.from(policy.primaryKey, 'base64'))
   }
   await server.operate('POST', '/keys/data/rotate')

@@ -7,10 +7,10 @@ import type { KeyProvider } from '../../src/ports/key-provider.ts'
 export interface ProviderSubject {
   readonly provider: KeyProvider
   /** The same KEK, opened again from where it lies. */
-  reopen(): Promise<KeyProvider>
+  readonly reopen: () => Promise<KeyProvider>
   /** Another KEK of the same kind. */
-  other(): Promise<KeyProvider>
-  dispose(): Promise<void>
+  readonly other: () => Promise<KeyProvider>
+  readonly dispose: () => Promise<void>
 }
 
 const isHubError = (error: unknown): boolean => error instanceof HubError
@@ -18,18 +18,7 @@ const isHubError = (error: unknown): boolean => error instanceof HubError
 /** What every provider of a key-encryption key has to keep; run on the real thing. */
 export function keyProviderContract(name: string, open: () => Promise<ProviderSubject>): void {
   describe(`key provider contract: ${name}`, () => {
-    const run = (title: string, body: (subject: ProviderSubject) => Promise<void>): void => {
-      test(title, async () => {
-        const subject = await open()
-        try {
-          await body(subject)
-        } finally {
-          await subject.dispose()
-        }
-      })
-    }
-
-    run('what was wrapped is unwrapped, also after reopening', async ({ provider, reopen }) => {
+    check(open, 'what was wrapped is unwrapped, also after reopening', async ({ provider, reopen }) => {
       const key = randomBytes(32)
       const wrapped = await provider.wrap(key, 'place')
       assert.deepEqual(Buffer.from(await provider.unwrap(wrapped, 'place')), key)
@@ -38,7 +27,7 @@ export function keyProviderContract(name: string, open: () => Promise<ProviderSu
       await again.close()
     })
 
-    run('two wraps of one key differ and show nothing of it', async ({ provider }) => {
+    check(open, 'two wraps of one key differ and show nothing of it', async ({ provider }) => {
       const key = randomBytes(32)
       const wraps = await Promise.all([provider.wrap(key, 'place'), provider.wrap(key, 'place')])
       const [first, second] = wraps.map((wrapped) => Buffer.from(wrapped)) as [Buffer, Buffer]
@@ -46,7 +35,7 @@ export function keyProviderContract(name: string, open: () => Promise<ProviderSu
       assert.ok(!first.includes(key.subarray(0, 8)) && !second.includes(key.subarray(0, 8)))
     })
 
-    run('another context, another KEK and every changed byte are refused', async ({ provider, other }) => {
+    check(open, 'another context, another KEK and every changed byte are refused', async ({ provider, other }) => {
       const wrapped = await provider.wrap(randomBytes(32), 'place')
       await assert.rejects(provider.unwrap(wrapped, 'another place'), isHubError)
       const stranger = await other()
@@ -62,7 +51,7 @@ export function keyProviderContract(name: string, open: () => Promise<ProviderSu
       }
     })
 
-    run('the id is that of the key, not of the place', async ({ provider, reopen, other }) => {
+    check(open, 'the id is that of the key, not of the place', async ({ provider, reopen, other }) => {
       const again = await reopen()
       const stranger = await other()
       assert.equal(again.id, provider.id)
@@ -71,5 +60,20 @@ export function keyProviderContract(name: string, open: () => Promise<ProviderSu
       await again.close()
       await stranger.close()
     })
+  })
+}
+
+function check(
+  open: () => Promise<ProviderSubject>,
+  title: string,
+  body: (subject: ProviderSubject) => Promise<void>,
+): void {
+  test(title, async () => {
+    const subject = await open()
+    try {
+      await body(subject)
+    } finally {
+      await subject.dispose()
+    }
   })
 }

@@ -13,18 +13,25 @@ import {
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { KeyOperations } from '../../src/keys/key-operations.ts'
 import { HUB, makeFolder } from './whole-folder.ts'
 import type { Started } from './whole-folder.ts'
 
 const DEVICE = { authentication: { type: 'sas' } }
-const deviceKey = (device: any): string => device.authentication.symmetricKey.primaryKey
+interface ShownDevice {
+  readonly deviceId: string
+  readonly authentication: { readonly symmetricKey: { readonly primaryKey: string } }
+}
+const deviceKey = (device: ShownDevice): string => device.authentication.symmetricKey.primaryKey
+type KeyFacts = ReturnType<KeyOperations['facts']>
 
 const HOUR = 60 * 60 * 1000
 
-async function reseal(server: Started): Promise<any> {
+async function reseal(server: Started): Promise<NonNullable<KeyFacts['reseal']>> {
   await server.operate('POST', '/keys/reseal')
   for (;;) {
-    const { reseal } = await server.operate('GET', '/keys')
+    const { reseal } = await server.operate<KeyFacts>('GET', '/keys')
+    assert.ok(reseal)
     if (reseal.state === 'running') continue
     assert.equal(reseal.state, 'done')
     return reseal
@@ -45,12 +52,12 @@ function snapshot(folder: string): Record<string, string> {
 test('the key file is made beside the data folder with mode 0600, and the server starts again with it', async (t) => {
   const folder = makeFolder(t)
   const first = await folder.start()
-  const made = await first.operate('PUT', `/hubs/${HUB}/devices/d`, DEVICE)
+  const made = await first.operate<ShownDevice>('PUT', `/hubs/${HUB}/devices/d`, DEVICE)
   await first.close()
   assert.equal(statSync(folder.keyFile).mode & 0o777, 0o600)
   assert.equal(statSync(join(folder.data, 'keyring.json')).mode & 0o777, 0o600)
   const second = await folder.start()
-  assert.equal(deviceKey(await second.operate('GET', `/hubs/${HUB}/devices/d`)), deviceKey(made))
+  assert.equal(deviceKey(await second.operate<ShownDevice>('GET', `/hubs/${HUB}/devices/d`)), deviceKey(made))
 })
 
 test('a missing, another or a readable key file stops the start and touches nothing', async (t) => {
@@ -105,57 +112,58 @@ test('a passphrase takes the place of the key file', async (t) => {
   const folder = makeFolder(t)
   const environment = { keyPassphrase: 'correct horse battery' }
   const first = await folder.start({ environment })
-  await first.operate('PUT', `/hubs/${HUB}/devices/d`, DEVICE)
+  await first.operate<ShownDevice>('PUT', `/hubs/${HUB}/devices/d`, DEVICE)
   await first.close()
   assert.ok(!existsSync(folder.keyFile))
   await assert.rejects(folder.start({ environment: { keyPassphrase: 'another passphrase' } }), /not the one/)
   await assert.rejects(folder.start(), /sealed with a passphrase, not with a key file/)
   const second = await folder.start({ environment })
-  await second.operate('GET', `/hubs/${HUB}/devices/d`)
+  await second.operate<ShownDevice>('GET', `/hubs/${HUB}/devices/d`)
   await assert.rejects(makeFolder(t).start({ environment: { keyPassphrase: 'short' } }), /at least 12 characters/)
 })
 
 test('every key is turned over while the server runs', async (t) => {
   const folder = makeFolder(t)
   const server = await folder.start()
-  const before = await server.operate('PUT', `/hubs/${HUB}/devices/before`, DEVICE)
+  const before = await server.operate<ShownDevice>('PUT', `/hubs/${HUB}/devices/before`, DEVICE)
   const oldKey = readFileSync(folder.keyFile, 'utf8')
 
-  const facts = await server.operate('GET', '/keys')
+  const facts = await server.operate<KeyFacts>('GET', '/keys')
   assert.deepEqual([facts.kek.kind, facts.kek.path, facts.dataKeys.length], ['file', folder.keyFile, 1])
-  const rotated = await server.operate('POST', '/keys/kek/rotate', {})
+  const rotated = await server.operate<KeyFacts>('POST', '/keys/kek/rotate', {})
   assert.notEqual(rotated.kek.id, facts.kek.id)
   assert.notEqual(readFileSync(folder.keyFile, 'utf8'), oldKey)
 
   assert.deepEqual(
-    (await server.operate('POST', '/keys/data/rotate')).dataKeys.map((key: any) => [key.id, key.current]),
+    (await server.operate<KeyFacts>('POST', '/keys/data/rotate')).dataKeys.map((key) => [key.id, key.current]),
     [
       [1, false],
       [2, true],
     ],
   )
-  const after = await server.operate('PUT', `/hubs/${HUB}/devices/after`, DEVICE)
+  const after = await server.operate<ShownDevice>('PUT', `/hubs/${HUB}/devices/after`, DEVICE)
   const progress = await reseal(server)
   assert.ok(progress.resealed > 5 && progress.looked >= progress.resealed)
   assert.equal(progress.retired, 0, 'events of the old key are still there')
 
-  const certificates = (await server.operate('POST', '/keys/server-certificate/renew')).certificates
+  const certificates = (await server.operate<{ certificates: string[] }>('POST', '/keys/server-certificate/renew'))
+    .certificates
   assert.equal(certificates.length, 2)
   await server.close()
 
   // A day later the events have gone, and with them the last use of the old key.
   const environment = { clock: { now: () => Date.now() + 26 * HOUR } }
   const later = await folder.start({ environment })
-  await later.operate('PUT', `/hubs/${HUB}/devices/later`, DEVICE)
+  await later.operate<ShownDevice>('PUT', `/hubs/${HUB}/devices/later`, DEVICE)
   await later.close()
   const again = await folder.start({ environment })
   assert.equal((await reseal(again)).retired, 1)
   assert.deepEqual(
-    (await again.operate('GET', '/keys')).dataKeys.map((key: any) => key.id),
+    (await again.operate<KeyFacts>('GET', '/keys')).dataKeys.map((key) => key.id),
     [2],
   )
   for (const device of [before, after]) {
-    const read = await again.operate('GET', `/hubs/${HUB}/devices/${device.deviceId}`)
+    const read = await again.operate<ShownDevice>('GET', `/hubs/${HUB}/devices/${device.deviceId}`)
     assert.equal(deviceKey(read), deviceKey(device))
   }
 })
@@ -165,7 +173,7 @@ test('a rotation that was cut off before the key file was in place is finished a
   const server = await folder.start()
   const old = `${folder.keyFile}.old`
   copyFileSync(folder.keyFile, old)
-  await server.operate('POST', '/keys/kek/rotate', {})
+  await server.operate<KeyFacts>('POST', '/keys/kek/rotate', {})
   await server.close()
   renameSync(folder.keyFile, `${folder.keyFile}.next`)
   renameSync(old, folder.keyFile)
@@ -178,14 +186,14 @@ test('the keyring moves to a passphrase and to another file, and never over a fi
   const folder = makeFolder(t)
   const server = await folder.start()
   await assert.rejects(
-    server.operate('POST', '/keys/kek/rotate', { keyFile: join(folder.data, 'registry.db') }),
+    server.operate<KeyFacts>('POST', '/keys/kek/rotate', { keyFile: join(folder.data, 'registry.db') }),
     /never put over one/,
   )
-  await server.operate('POST', '/keys/kek/rotate', { passphrase: 'correct horse battery' })
+  await server.operate<KeyFacts>('POST', '/keys/kek/rotate', { passphrase: 'correct horse battery' })
   await server.close()
   const locked = await folder.start({ environment: { keyPassphrase: 'correct horse battery' } })
   const file = join(folder.parent, 'elsewhere', 'kek')
-  await locked.operate('POST', '/keys/kek/rotate', { keyFile: file })
+  await locked.operate<KeyFacts>('POST', '/keys/kek/rotate', { keyFile: file })
   await locked.close()
   await (await folder.start({ keys: { file } })).close()
 })

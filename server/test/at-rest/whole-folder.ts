@@ -20,7 +20,7 @@ export interface Folder {
 
 export interface Started extends RunningServer {
   /** Calls the management API; rejects unless the answer is 2xx. */
-  operate(method: string, path: string, body?: unknown): Promise<any>
+  operate<T = unknown>(method: string, path: string, body?: unknown): Promise<T>
   /** Any request, to one of the server's host names. */
   ask(asked: Asked): Promise<{ status: number; text: string }>
 }
@@ -80,11 +80,12 @@ function askerOf(server: RunningServer): Started['ask'] {
 
 function operateOn(server: RunningServer, ask: Started['ask']): Started['operate'] {
   const token = readFileSync(server.managementTokenFile, 'utf8').trim()
-  return async (method, path, body) => {
+  return async <T>(method: string, path: string, body?: unknown): Promise<T> => {
     const headers = { authorization: `Bearer ${token}` }
     const json = body === undefined ? {} : { body: JSON.stringify(body) }
     const { status, text } = await ask({ host: 'plant.test', method, path: `/holdfast/v1${path}`, headers, ...json })
     if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`)
-    return text === '' ? null : JSON.parse(text)
+    // The caller names the shape that the API documents.
+    return (text === '' ? null : JSON.parse(text)) as T
   }
 }

@@ -19,7 +19,7 @@ describe('storage worker', () => {
     const told: HubError[] = []
     failures.on('failure', (error: HubError) => told.push(error))
     const link = await WorkerLink.start<LogRequest, null>('log-worker', {
-      data: { checkpointBytes: 1, maxPages: undefined },
+      data: { checkpointBytes: 1, maxPages: undefined, keys: DATA_KEYS },
       subject: SUBJECT,
       onFailure: (error) => failures.emit('failure', error),
     })
