@@ -80,7 +80,7 @@ async function listDevices(access: ServerAccess, path: string, wanted: string, o
     }
     count += value.length
     after = value.at(-1)?.deviceId ?? null
-    full = value.length === PAGE
+    full = value.length >= PAGE
   }
   if (count === 0 && !options.json) print(`no device was last seen with '${wanted}'`)
 }

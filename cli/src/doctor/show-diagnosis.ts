@@ -7,7 +7,7 @@ export interface ShownDiagnosis {
   readonly steps: readonly ShownStep[]
 }
 
-export interface ShownStep {
+interface ShownStep {
   readonly area: 'chain' | 'hub' | 'provisioning'
   readonly verdict: 'passed' | 'failed' | 'noted'
   readonly message: string

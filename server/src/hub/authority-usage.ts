@@ -59,18 +59,18 @@ export class AuthorityUsage {
   /** Registered CAs first, in the order of their names, then the intermediates, the most used first. */
   async list(hub: HubName): Promise<readonly AuthorityUse[]> {
     const registered = await this.#parts.registry.authorities.list(hub)
-    const paths = await this.#pathsUnder(hub)
-    const ids = new Set(paths.flatMap(({ authorities }) => authorities))
-    const rows = registered.map((authority) => this.#registered(authority, ids, paths))
+    const paths = byAuthority(await this.#pathsUnder(hub, registered))
+    const seen = this.#byKey(paths.keys())
+    const rows = registered.map((authority) => registeredUse(authority, seen, paths))
     const claimed = new Set(rows.flatMap((row) => row.ids))
-    const others = this.#byKey([...ids].filter((id) => !claimed.has(id)))
-    const intermediates = others.map((group) => this.#intermediate(group, paths))
+    const others = [...seen.values()].filter(([id = '']) => !claimed.has(id))
+    const intermediates = others.map((ids) => this.#intermediate(ids, paths))
     return [...rows, ...intermediates.toSorted((a, b) => b.devices - a.devices || compare(a.subject, b.subject))]
   }
 
   /**
    * Devices that were seen last with this CA: the name of a registration, a SHA-256 or part of a subject that only one
-   * CA has. Rejects with `certificate-not-found`.
+   * CA has. A page may be longer by the same id at other hubs. Rejects with `certificate-not-found`.
    */
   async devices(
     hub: HubName,
@@ -78,48 +78,43 @@ export class AuthorityUsage {
     page: { after: DeviceId | null; limit: number },
   ): Promise<{ readonly authority: AuthorityUse; readonly devices: readonly AuthorityUser[] }> {
     const authority = choose(await this.list(hub), wanted, hub)
-    const used = (await this.#pathsUnder(hub)).filter(
-      ({ authorities, devices }) => devices > 0 && uses(authorities, authority.ids),
+    const paths = await this.#pathsUnder(hub, await this.#parts.registry.authorities.list(hub))
+    const used = paths.filter(
+      ({ authorities, devices }) => devices > 0 && authorities.some((id) => authority.ids.includes(id)),
     )
     const devices: AuthorityUser[] = []
     for (const each of new Set(used.map((path) => path.hub))) {
-      const paths = used.filter((path) => path.hub === each).map(({ authorities }) => authorities)
-      const found = await this.#parts.registry.sightings.listByPaths(each, paths, page)
+      const chains = used.filter((path) => path.hub === each).map(({ authorities }) => authorities)
+      const found = await this.#parts.registry.sightings.listByPaths(each, chains, page)
       devices.push(
         ...found.map((one) => ({ ...one, authoritySubjects: one.authorities.map((id) => this.#nameOf(id)) })),
       )
     }
-    return { authority, devices: devices.toSorted((a, b) => compare(a.deviceId, b.deviceId)).slice(0, page.limit) }
+    const sorted = devices.toSorted((a, b) => compare(a.deviceId, b.deviceId))
+    // A page ends with an id, so that the same id at another hub is not lost between two pages.
+    const last = sorted[page.limit - 1]
+    return { authority, devices: sorted.filter(({ deviceId }) => last === undefined || deviceId <= last.deviceId) }
   }
 
-  async #pathsUnder(hub: HubName): Promise<readonly HubPath[]> {
-    const { hubs, registry } = this.#parts
-    const all = hub === hubs.home.name ? hubs.all().map(({ name }) => name) : [hub]
+  /** Of the hub's own devices; at the home hub also of those elsewhere whose path ends at a CA of its register. */
+  async #pathsUnder(hub: HubName, registered: readonly CertificateAuthority[]): Promise<readonly HubPath[]> {
+    const { hubs, known, registry } = this.#parts
+    const anchors = new Set(registered.map(({ certificate }) => keyOf(parseCertificate(certificate))))
+    const isVouchedFor = ({ authorities }: PathUse): boolean => {
+      const anchor = known.get(authorities.at(-1) ?? '')
+      return anchor !== undefined && anchors.has(keyOf(anchor))
+    }
     const paths: HubPath[] = []
-    for (const each of all) {
-      const own = await registry.sightings.paths(each)
-      paths.push(...own.filter(({ authorities }) => authorities.length > 0).map((path) => ({ ...path, hub: each })))
+    for (const { name } of hub === hubs.home.name ? hubs.all() : []) {
+      if (name === hub) continue
+      const elsewhere = await registry.sightings.paths(name)
+      paths.push(...elsewhere.filter(isVouchedFor).map((path) => ({ ...path, hub: name })))
     }
-    return paths
+    const own = await registry.sightings.paths(hub)
+    return [...own.filter(({ authorities }) => authorities.length > 0).map((path) => ({ ...path, hub })), ...paths]
   }
 
-  #registered(authority: CertificateAuthority, seen: ReadonlySet<string>, paths: readonly HubPath[]): AuthorityUse {
-    const certificate = parseCertificate(authority.certificate)
-    const ids = new Set([certificateId(certificate)])
-    for (const id of seen) {
-      const other = this.#parts.known.get(id)
-      if (other !== undefined && isSameAuthority(certificate, other)) ids.add(id)
-    }
-    return {
-      kind: 'registered',
-      name: authority.name,
-      isVerified: authority.state.kind === 'verified',
-      ...described(certificate),
-      ...counted([...ids], paths),
-    }
-  }
-
-  #intermediate(ids: readonly string[], paths: readonly HubPath[]): AuthorityUse {
+  #intermediate(ids: readonly string[], paths: PathsById): AuthorityUse {
     const newest = ids
       .flatMap((id) => this.#parts.known.get(id) ?? [])
       .toSorted((a, b) => b.notAfter - a.notAfter)
@@ -132,12 +127,11 @@ export class AuthorityUsage {
   }
 
   /** Certificates of one name and key are one CA (RFC 5280 §6.1.1 (d)). */
-  #byKey(ids: readonly string[]): readonly (readonly string[])[] {
-    const groups = Map.groupBy(ids, (id) => {
+  #byKey(ids: Iterable<string>): ReadonlyMap<string, readonly string[]> {
+    return Map.groupBy(ids, (id) => {
       const certificate = this.#parts.known.get(id)
-      return certificate === undefined ? id : `${certificate.subject.key}/${keyDigest(certificate)}`
+      return certificate === undefined ? id : keyOf(certificate)
     })
-    return [...groups.values()]
   }
 
   #nameOf(id: string): string {
@@ -150,22 +144,45 @@ function described(certificate: Certificate): Pick<AuthorityUse, 'subject' | 'sh
   return { subject: printable(subject.toString(), 256), sha256, notAfter }
 }
 
-function counted(
-  ids: readonly string[],
-  paths: readonly HubPath[],
-): Pick<AuthorityUse, 'ids' | 'devices' | 'lastSeen'> {
-  const used = paths.filter(({ authorities }) => uses(authorities, ids))
+type PathsById = ReadonlyMap<string, readonly HubPath[]>
+
+function byAuthority(paths: readonly HubPath[]): PathsById {
+  const byId = new Map<string, HubPath[]>()
+  for (const path of paths) {
+    for (const id of path.authorities) {
+      const used = byId.get(id)
+      if (used === undefined) byId.set(id, [path])
+      else used.push(path)
+    }
+  }
+  return byId
+}
+
+function registeredUse(
+  authority: CertificateAuthority,
+  seen: ReadonlyMap<string, readonly string[]>,
+  paths: PathsById,
+): AuthorityUse {
+  const certificate = parseCertificate(authority.certificate)
+  const ids = [...new Set([certificateId(certificate), ...(seen.get(keyOf(certificate)) ?? [])])]
+  return {
+    kind: 'registered',
+    name: authority.name,
+    isVerified: authority.state.kind === 'verified',
+    ...described(certificate),
+    ...counted(ids, paths),
+  }
+}
+
+function counted(ids: readonly string[], paths: PathsById): Pick<AuthorityUse, 'ids' | 'devices' | 'lastSeen'> {
+  const used = [...new Set(ids.flatMap((id) => paths.get(id) ?? []))]
   const devices = used.reduce((sum, path) => sum + path.devices, 0)
-  const lastSeen = used.length === 0 ? null : Math.max(...used.map((path) => path.lastSeen))
+  const lastSeen = used.reduce<number | null>((latest, path) => Math.max(latest ?? 0, path.lastSeen), null)
   return { ids, devices, lastSeen }
 }
 
-function uses(authorities: readonly string[], ids: readonly string[]): boolean {
-  return authorities.some((id) => ids.includes(id))
-}
-
-function isSameAuthority(one: Certificate, other: Certificate): boolean {
-  return one.subject.key === other.subject.key && keyDigest(one) === keyDigest(other)
+function keyOf(certificate: Certificate): string {
+  return `${certificate.subject.key}/${keyDigest(certificate)}`
 }
 
 function choose(all: readonly AuthorityUse[], wanted: string, hub: HubName): AuthorityUse {

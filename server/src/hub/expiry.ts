@@ -9,7 +9,7 @@ import type { AuthorityUsage } from './authority-usage.ts'
 import type { Hubs } from './hubs.ts'
 
 export const EXPIRY_KINDS = ['server', 'authority', 'intermediate', 'enrollment', 'device'] as const
-export type ExpiryKind = (typeof EXPIRY_KINDS)[number]
+type ExpiryKind = (typeof EXPIRY_KINDS)[number]
 
 const DAY_MS = 24 * 60 * 60 * 1000
 /** How long an expired certificate of a device or an intermediate is news: whoever has not come since is gone. */

@@ -10,6 +10,7 @@ import type { CertificateSummary, Refusal, RefusalRule } from '../model/refusal.
 import type { Bus } from '../ports/bus.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
 import type { RefusalFilter, Registry } from '../ports/registry.ts'
+import { sentence } from './certificate-judgement.ts'
 import { adviceFor } from './refusal-guide.ts'
 
 /** Longest chain that is summarised; the transport keeps no longer one. */
@@ -177,7 +178,7 @@ function bounded(draft: RefusalDraft, trackingId: string, time: number): Refusal
     peer: { address: draft.peer.address, port: draft.peer.port },
     identity: printable(draft.identity, MAX_NAME),
     rule: draft.rule,
-    message: printable(draft.message, MAX_TEXT),
+    message: printable(sentence(draft.message), MAX_TEXT),
     remedy: printable(draft.remedy ?? adviceFor(draft.rule).remedy, MAX_TEXT),
     chain: (draft.chain ?? []).slice(0, MAX_CHAIN),
     evidence: Object.fromEntries(evidence.map(([key, value]) => [printable(key), printable(value, MAX_NAME)])),

@@ -16,7 +16,7 @@ export function sightingOf(
   { leaf, path }: { readonly leaf: Certificate; readonly path: readonly string[] },
   { seen, by }: Pick<Sighting, 'seen' | 'by'>,
 ): Sighting {
-  const id = certificateId(leaf)
+  const id = path[0] ?? certificateId(leaf)
   const rests = path.length > 1 || provenance === null || provenance.path[0] !== id ? path : provenance.path
   const subject = printable(leaf.subject.toString(), MAX_SUBJECT)
   return { hub, deviceId, leaf: { id, subject, notAfter: leaf.notAfter }, authorities: rests.slice(1), seen, by }

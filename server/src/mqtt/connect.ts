@@ -67,12 +67,16 @@ function readUserName(attempt: Attempt): UserName {
   }
   const who = parseUserName(packet.userName ?? '', packet.clientId, (host) => parts.hubs.byHost(host) !== null)
   if (who !== null) return who
-  throw refuse(
-    attempt,
-    'client-id-mismatch',
-    `The user name '${packet.userName ?? ''}' is not {host}/${packet.clientId}/?api-version=… ` +
-      `nor {id scope}/registrations/${packet.clientId}/api-version=….`,
-  )
+  throw refuse(attempt, 'client-id-mismatch', mismatchOf(packet.userName ?? '', packet.clientId))
+}
+
+function mismatchOf(userName: string, clientId: string): string {
+  const expected = `{host}/${clientId}/?api-version=… nor {id scope}/registrations/${clientId}/api-version=…`
+  const [, id = '', registration] = userName.split('/')
+  const named = id === 'registrations' && registration !== undefined ? registration : id
+  const isCase = named !== clientId && named.toLowerCase() === clientId.toLowerCase()
+  const difference = isCase ? `: '${named}' and '${clientId}' differ in case only` : ''
+  return `The user name '${userName}' is not ${expected}${difference}.`
 }
 
 /** An empty password is what some clients send who have a certificate instead. */

@@ -265,6 +265,16 @@ const CAUSES: readonly Cause[] = [
     remedy: /SHA-256 or better/,
   },
   {
+    name: 'a certificate names two signature algorithms',
+    rule: 'chain:algorithm-mismatch',
+    shows: async ({ line, leaf }) => {
+      const made = await leaf()
+      return [{ ...made, der: withOuterAlgorithm(made.der) }, line]
+    },
+    message: /"CN=a" names one signature algorithm inside of its signed part and another one outside/,
+    remedy: /Issue it again/,
+  },
+  {
     name: 'a certificate cannot be read',
     rule: 'chain:malformed-certificate',
     shows: async ({ leaf, line }) => [await leaf(), { ...line, der: line.der.subarray(0, 100) }],
@@ -369,6 +379,14 @@ const CAUSES: readonly Cause[] = [
     remedy: /exactly one common name/,
   },
 ]
+
+/** ecdsa-with-SHA256 outside becomes ecdsa-with-SHA384: 1.2.840.10045.4.3.2 and .3, told apart by their last byte. */
+function withOuterAlgorithm(der: Uint8Array): Uint8Array {
+  const changed = Buffer.from(der)
+  const oid = Buffer.from('2a8648ce3d040302', 'hex')
+  changed[changed.lastIndexOf(oid) + oid.length - 1] = 3
+  return changed
+}
 
 suite('a refused chain is explained when', () => {
   let plant: Plant

@@ -1,6 +1,7 @@
 import { after, before, suite, test } from 'node:test'
 import { makeIntermediate, makeLeaf, makeRoot, openProvisioning, tokenFor } from '../provisioning/fixture.ts'
 import type { Authority, Provisioning } from '../provisioning/fixture.ts'
+import { RefusedError } from '../../src/hub/refusals.ts'
 import { refusalOf } from '../hub/workbench.ts'
 import { assertExplained } from './explained.ts'
 import type { Explanation } from './explained.ts'
@@ -149,6 +150,19 @@ const CAUSES: readonly Cause[] = [
     remedy: /'registration' \(skn\)/,
   },
   {
+    name: 'the enrollment names a hub that is not linked',
+    rule: 'allocation-failed',
+    attempt: async ({ house }) => {
+      const far = await makeRoot('Far Root')
+      await house.registerAuthority('far', far)
+      await house.enrollments.putGroup(group('far-line', 'far', { iotHubs: ['north.example'] }), null)
+      await house.register('dev-12', { chain: [await makeLeaf(far, 'dev-12')] })
+      return refusedLast(house, 'dev-12')
+    },
+    message: /names no hub that is linked to this provisioning service/,
+    remedy: /Check the allocation policy and the linked hubs/,
+  },
+  {
     name: 'the device belongs to another enrollment',
     rule: 'attestation-mismatch',
     attempt: async ({ house, root }) => {
@@ -162,6 +176,12 @@ const CAUSES: readonly Cause[] = [
     remedy: /Delete that device in its hub, or enroll this one individually/,
   },
 ]
+
+/** A registration without a hub is answered, as failed, and not rejected. */
+async function refusedLast({ registry }: Provisioning, identity: string): Promise<never> {
+  const [refusal] = await registry.refusals.list({ identity, limit: 1 })
+  throw refusal === undefined ? new Error('nothing was refused') : new RefusedError('allocation-failed', refusal)
+}
 
 function keyed(registrationId: string) {
   const symmetricKey = { primaryKey: KEY, secondaryKey: KEY }

@@ -9,6 +9,7 @@ import { encodePem, issueIntermediate, issuerOf, keySigner, parseCertificate, sp
 import { randomBytes } from 'node:crypto'
 import { DAY, makeDevice, makeIntermediate, makeRoot } from '../hub/certificates.ts'
 import type { Made } from '../hub/certificates.ts'
+import { EAST, makeLeaf, makeRoot as makeServiceRoot, openProvisioning, WEST } from '../provisioning/fixture.ts'
 import { claimOf, FACTORY, LAB, openWorkbench, peerWith, registerCa } from '../hub/workbench.ts'
 import type { Workbench } from '../hub/workbench.ts'
 
@@ -71,6 +72,16 @@ describe('who rests on which CA', () => {
     assert.deepEqual((await counts())[2], ['intermediate', 'CN=Acme Line 7', 1])
   })
 
+  test('another hub keeps its own', async () => {
+    const lab = await makeRoot('Lab Root', now)
+    await registerCa(bench, 'lab', lab, LAB)
+    await bench.devices.create(LAB, { deviceId: 'x', ...BY_CA })
+    const claim = claimOf('x', { host: 'lab.example.com' })
+    await bench.door.device(claim, peerWith(await makeDevice(lab, 'x', now)))
+    assert.deepEqual(await counts(LAB), [['registered', 'lab', 1]])
+    assert.equal((await counts()).length, 3, 'the home hub does not tell of it')
+  })
+
   test('certificates of one name and key count as one CA', async () => {
     const issuer = issuerOf(parseCertificate(root.der), keySigner(root.key))
     const term = { now, lifetime: 20 * DAY }
@@ -83,6 +94,27 @@ describe('who rests on which CA', () => {
       ['a', 'c'],
     )
   })
+})
+
+test('the register of the home hub also counts devices that registration put into other hubs', async (t) => {
+  const house = await openProvisioning()
+  t.after(() => house.close())
+  const root = await makeServiceRoot('Root')
+  await house.registerAuthority('root', root)
+  const attestation = { type: 'x509', x509: { caReferences: { primary: 'root' } } }
+  await house.enrollments.putGroup({ enrollmentGroupId: 'all', attestation, iotHubs: ['west.example'] }, null)
+  await house.register('dev-1', { chain: [await makeLeaf(root, 'dev-1')] })
+  const { registry, hubs, trust } = house
+  const usage = new AuthorityUsage({ registry, hubs, known: trust.revocations.known })
+  assert.deepEqual(
+    (await usage.list(EAST)).map(({ name, devices }) => [name, devices]),
+    [['root', 1]],
+  )
+  const { devices } = await usage.devices(EAST, 'root', FIRST)
+  assert.deepEqual(
+    devices.map(({ hub, deviceId, by, authoritySubjects }) => [hub, deviceId, by, authoritySubjects]),
+    [[WEST, 'dev-1', 'registration', ['CN=Root']]],
+  )
 })
 
 describe('what expires', () => {
