@@ -56,7 +56,7 @@ export function issueCrl({ certificate, signer }: Issuer, contents: CrlContents)
     time(thisUpdate),
     time(nextUpdate),
     // RFC 5280 §5.1.2.6: absent when nothing is revoked.
-    ...(revoked.length > 0 ? [sequence(...revoked.map(entry))] : []),
+    ...(revoked.length > 0 ? [sequence(Buffer.concat(revoked.map(entry)))] : []),
     explicit(0, sequence(authorityKeyIdentifier(authority), crlNumber(number))),
   )
   return signed(tbs, signer)

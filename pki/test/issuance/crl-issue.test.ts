@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodePem, IssueError, issueCrl, type RevokedEntry } from '@holdfast/pki'
+import { encodePem, IssueError, issueCrl, parseCrl, type RevokedEntry } from '@holdfast/pki'
 import { DAY, makeDevice, makeRoot, NOW, pem, withoutOpenssl, Workshop } from './workshop.ts'
 
 const skip = withoutOpenssl
@@ -56,4 +56,15 @@ test('a next update that is not later is refused', async () => {
     async () => issueCrl(root.issuer, contents),
     (error) => error instanceof IssueError && error.code === 'invalid-term',
   )
+})
+
+test('a CRL of 200,000 entries is written: they are no arguments of one call', async () => {
+  const revoked = Array.from({ length: 200_000 }, (_, index): RevokedEntry => {
+    const serial = Buffer.alloc(8, 1)
+    serial.writeUInt32BE(index, 4)
+    return { serial, revokedAt: times.thisUpdate, reason: 'superseded' }
+  })
+  const root = await makeRoot()
+  const crl = await issueCrl(root.issuer, { number: 8n, ...times, revoked })
+  assert.equal(parseCrl(crl).number, 8n)
 })
