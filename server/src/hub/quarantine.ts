@@ -37,15 +37,17 @@ export class Quarantine {
 
   /** Rejects with `device-not-found`. */
   async release(hub: HubName, deviceId: DeviceId): Promise<Device> {
-    const device = await this.#change(hub, deviceId, ({ quarantine: _, ...device }) => device)
+    const device = await this.#change(hub, deviceId, (current) =>
+      current.quarantine ? without(current, 'quarantine') : current,
+    )
     if (device === null) throw absent(hub, deviceId)
     return device
   }
 
   /** Null: as the hub has it. Rejects with `device-not-found`. */
   async setPolicy(hub: HubName, deviceId: DeviceId, policy: DuplicatePolicy | null): Promise<Device> {
-    const device = await this.#change(hub, deviceId, ({ duplicates: _, ...device }) =>
-      policy === null ? device : { ...device, duplicates: policy },
+    const device = await this.#change(hub, deviceId, (current) =>
+      policy === null ? without(current, 'duplicates') : { ...current, duplicates: policy },
     )
     if (device === null) throw absent(hub, deviceId)
     return device
@@ -66,6 +68,12 @@ export class Quarantine {
     }
     throw new HubError('precondition-failed', `Device '${deviceId}' keeps changing: try again.`)
   }
+}
+
+function without(device: Device, member: 'quarantine' | 'duplicates'): Device {
+  const copy: { -readonly [Member in keyof Device]: Device[Member] } = { ...device }
+  delete copy[member]
+  return copy
 }
 
 function absent(hub: HubName, deviceId: DeviceId): HubError {

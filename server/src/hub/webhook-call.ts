@@ -25,7 +25,7 @@ export type CallOutcome =
  * Headers of Standard Webhooks 1.0: the signature covers id, time (seconds) and body, so that a receiver can tell a
  * message that was altered or recorded earlier.
  */
-export function signedHeaders({ id, body }: WebhookMessage, key: KeyObject, now: number): Record<string, string> {
+function signedHeaders({ id, body }: WebhookMessage, key: KeyObject, now: number): Record<string, string> {
   const timestamp = String(Math.floor(now / 1_000))
   const signature = createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` }

@@ -78,12 +78,12 @@ export class WebhookDelivery {
     const { signal } = this.#stopping
     for (let failures = 0; !signal.aborted && this.#webhook.disabled === null; failures++) {
       try {
+        if (failures > 0) await this.#pause(failures)
         await this.#deliverAll()
       } catch (error) {
         if (signal.aborted) return
         // The log or the registry failed, not the receiver.
         this.#parts.logger.error({ err: error, webhook: this.#webhook.id }, 'a webhook stopped; trying again')
-        await this.#pause(failures)
       }
     }
   }

@@ -30,6 +30,8 @@ export interface WebhooksParts extends DeliveryParts {
 export class Webhooks {
   readonly #parts: WebhooksParts
   readonly #deliveries = new Map<string, WebhookDelivery>()
+  /** Changes go one after another: of one webhook there is one delivery. */
+  #changes: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: WebhooksParts) {
     this.#parts = parts
@@ -47,7 +49,34 @@ export class Webhooks {
   }
 
   /** Delivers what happens from now on. The secret is in what comes back, base64. Rejects with `argument-invalid`. */
-  async add(hub: HubName, url: string, events: readonly EventCategory[]): Promise<Webhook> {
+  add(hub: HubName, url: string, events: readonly EventCategory[]): Promise<Webhook> {
+    return this.#inTurn(() => this.#add(hub, url, events))
+  }
+
+  /** Begins again where a disabled webhook stopped. Rejects with `operation-not-found`. */
+  enable(hub: HubName, id: string): Promise<Webhook> {
+    return this.#inTurn(() => this.#enable(hub, id))
+  }
+
+  /** Rejects with `operation-not-found`. */
+  delete(hub: HubName, id: string): Promise<void> {
+    return this.#inTurn(() => this.#delete(hub, id))
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async close(): Promise<void> {
+    await this.#changes
+    await Promise.all([...this.#deliveries.values()].map((delivery) => delivery.stop()))
+    this.#deliveries.clear()
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#changes.then(change)
+    this.#changes = done.catch(() => undefined)
+    return done
+  }
+
+  async #add(hub: HubName, url: string, events: readonly EventCategory[]): Promise<Webhook> {
     const { registry, operations, clock, random, log } = this.#parts
     if (url.length > MAX_URL || !mayPostTo(url))
       throw new HubError(
@@ -77,8 +106,7 @@ export class Webhooks {
     return webhook
   }
 
-  /** Begins again where a disabled webhook stopped. Rejects with `operation-not-found`. */
-  async enable(hub: HubName, id: string): Promise<Webhook> {
+  async #enable(hub: HubName, id: string): Promise<Webhook> {
     await this.#stop(hub, id)
     const webhook = await this.#parts.registry.webhooks.get(hub, id)
     if (webhook === null) throw absent(hub, id)
@@ -88,17 +116,10 @@ export class Webhooks {
     return enabled
   }
 
-  /** Rejects with `operation-not-found`. */
-  async delete(hub: HubName, id: string): Promise<void> {
+  async #delete(hub: HubName, id: string): Promise<void> {
     const outcome = await this.#parts.registry.webhooks.delete(hub, id)
     await this.#stop(hub, id)
     if (outcome === 'absent') throw absent(hub, id)
-  }
-
-  /** Resolves when nothing is under way any more. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#deliveries.values()].map((delivery) => delivery.stop()))
-    this.#deliveries.clear()
   }
 
   /** Of a hub that the server no longer holds nothing is delivered. */

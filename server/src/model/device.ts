@@ -17,7 +17,7 @@ export const DUPLICATE_POLICIES = ['take-over', 'refuse-new', 'quarantine'] as c
 export type DuplicatePolicy = (typeof DUPLICATE_POLICIES)[number]
 
 /** Blocked until a person decides: two holders of the identity were alive at once. */
-export interface Quarantine {
+interface Quarantine {
   /** ms. */
   readonly since: number
   /** Of the alarm that holds the evidence. */

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DEPOT, makeIdentity, openSite, PLANT } from './site.ts'
 
+const alwaysTheSame = (size: number) => new Uint8Array(size).fill(0x42)
+
 test('one key in the hands of two devices is reported, also when the server was restarted in between', async (t) => {
   const site = await openSite(t)
   await site.operator.createDevice(PLANT, 'press-1')
@@ -44,9 +46,8 @@ test('a serial number with two keys is reported; a certificate that was renewed 
   const site = await openSite(t)
   const first = await makeIdentity(site.root, 'press-1')
   const renewed = await makeIdentity(site.root, 'press-1', { key: first.privateKey })
-  const random = (size: number) => new Uint8Array(size).fill(0x42)
-  const one = await makeIdentity(site.root, 'press-2', { random })
-  const other = await makeIdentity(site.root, 'press-3', { random })
+  const one = await makeIdentity(site.root, 'press-2', { random: alwaysTheSame })
+  const other = await makeIdentity(site.root, 'press-3', { random: alwaysTheSame })
   for (const id of ['press-1', 'press-2', 'press-3']) await site.operator.createDevice(PLANT, id)
   await site.live('press-1', first)
   await site.live('press-1', renewed)

@@ -22,7 +22,7 @@ type Shown = ReceivedEventData & { body: Record<string, unknown> }
 
 async function readStream(site: Site, entity: string): Promise<readonly Shown[]> {
   const telemetry = await site.operator.eventsConnectionString(PLANT)
-  return readEverything(telemetry.replace(/EntityPath=.*$/, `EntityPath=${entity}`)) as Promise<readonly Shown[]>
+  return readEverything(telemetry.replace(/EntityPath=.*$/, `EntityPath=${entity}`))
 }
 
 function ofType(events: readonly Shown[], opType: string): readonly Shown[] {

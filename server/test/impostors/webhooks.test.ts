@@ -43,7 +43,7 @@ interface AddedWebhook {
 async function openReceiver(t: TestContext) {
   const calls: Call[] = []
   const accepted: Delivered[] = []
-  let wake = (): void => {}
+  let wake: (() => void) | null = null
   const receiver = {
     url: '',
     calls,
@@ -63,7 +63,7 @@ async function openReceiver(t: TestContext) {
       calls.push({ headers: request.headers, body, data })
       receiver.answer(response)
       if (response.statusCode < 300 && response.writableEnded) accepted.push(...data)
-      wake()
+      wake?.()
     })
   })
   server.listen(0, '127.0.0.1')
