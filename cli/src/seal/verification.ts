@@ -23,7 +23,11 @@ export interface VerificationOptions {
 
 export function addVerificationOptions(command: Command): Command {
   return command
-    .option('--ca <path...>', 'what is trusted: PEM or DER files, or folders of CAs')
+    .option(
+      '--ca <path>',
+      'what is trusted: a PEM or DER file, or the folder of a CA; once for each',
+      (path: string, before?: readonly string[]) => [...(before ?? []), path],
+    )
     .option('--pin <file>', "or the device's very certificate")
     .option('--chain <file>', 'certificates that the message does not carry')
     .option('--device <id>', 'only from this device')

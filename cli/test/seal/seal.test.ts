@@ -10,7 +10,7 @@ suite('holdfast seal, open and verify', () => {
   const payload = '{"bar":4.2}\n'
   after(() => shell[Symbol.dispose]())
 
-  function run(args: string, input: string | Buffer = '') {
+  function run(args: string, input: string | Uint8Array = '') {
     const { status, stdout, stderr } = spawnSync(process.execPath, ['--conditions=source', BIN, ...args.split(' ')], {
       cwd: shell.path,
       input,
@@ -20,10 +20,18 @@ suite('holdfast seal, open and verify', () => {
     return { status, stdout, out: stdout.toString(), err: stderr.toString() }
   }
 
-  function ok(args: string, input: string | Buffer = '') {
+  function ok(args: string, input: string | Uint8Array = '') {
     const outcome = run(args, input)
     assert.equal(outcome.status, 0, outcome.err)
     return outcome
+  }
+
+  function refused(args: string, line: RegExp, status: number): void {
+    const outcome = run(args, payload)
+    assert.match(outcome.err, /^holdfast: [^\n]+\n$/)
+    assert.match(outcome.err, line)
+    assert.equal(outcome.status, status)
+    assert.equal(outcome.out, '')
   }
 
   before(() => {
@@ -105,13 +113,6 @@ suite('holdfast seal, open and verify', () => {
   })
 
   test('a call that cannot be is refused in one line', () => {
-    const refused = (args: string, line: RegExp, status: number) => {
-      const outcome = run(args, payload)
-      assert.match(outcome.err, /^holdfast: [^\n]+\n$/)
-      assert.match(outcome.err, line)
-      assert.equal(outcome.status, status)
-      assert.equal(outcome.out, '')
-    }
     refused('seal', /--pfx FILE, or --key FILE and --certificate FILE/, 2)
     refused('seal --pfx pump-17.pfx --counter -1', /whole number/, 2)
     refused('seal --pfx pump-17.pfx --to consumer.key.pem', /holds a private key/, 1)
