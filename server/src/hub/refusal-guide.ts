@@ -176,8 +176,8 @@ export const REFUSAL_GUIDE = {
     remedy: 'Check the allocation policy and the linked hubs of the enrollment, and the webhook if it names one.',
   },
   'request-malformed': {
-    meaning: 'The request could not be read.',
-    remedy: 'Send the JSON that the API describes.',
+    meaning: 'The request or message could not be taken as it is.',
+    remedy: 'Correct the part that the message names; the API description and the protocol say how it must look.',
   },
   'request-too-large': {
     meaning: 'The request is larger than its limit.',

@@ -1,9 +1,11 @@
 import { after, before, beforeEach, suite, test } from 'node:test'
 import { parseCertificate } from '@holdfast/pki'
+import { Door } from '../../src/hub/authenticate.ts'
+import { Hubs } from '../../src/hub/hubs.ts'
 import { authorityTarget, certificateTarget } from '../../src/hub/revoke.ts'
 import { DAY, makeDevice, makeIntermediate, makeRoot } from '../hub/certificates.ts'
 import type { Made } from '../hub/certificates.ts'
-import { claimOf, FACTORY, LAB, openWorkbench, peerWith, refusalOf, registerCa } from '../hub/workbench.ts'
+import { claimOf, FACTORY, HOST, LAB, openWorkbench, peerWith, refusalOf, registerCa } from '../hub/workbench.ts'
 import type { Workbench } from '../hub/workbench.ts'
 import { assertExplained } from './explained.ts'
 import type { Explanation } from './explained.ts'
@@ -25,6 +27,8 @@ interface Cause extends Explanation {
   readonly shows: (plant: Plant) => Promise<readonly Made[]> | readonly Made[]
   /** Id that it claims; `a` unless given. */
   readonly claims?: string
+  /** At a hub of the strict profile. */
+  readonly strict?: true
 }
 
 /** A hub that trusts one root, with one intermediate that devices have been seen with. */
@@ -275,6 +279,24 @@ const CAUSES: readonly Cause[] = [
     remedy: /Issue it again/,
   },
   {
+    name: 'the key is on a curve that nobody should use',
+    rule: 'chain:unsupported-algorithm',
+    shows: async ({ line, leaf }) => {
+      const made = await leaf()
+      return [{ ...made, der: withOtherCurve(made.der) }, line]
+    },
+    message: /"CN=a" .*(curve|key|1\.2\.840\.10045\.3\.1\.6)/,
+    remedy: /ECDSA on P-256, P-384 or P-521/,
+  },
+  {
+    name: 'the hub is strict, and the leaf is of an old kind',
+    rule: 'chain:profile-violation',
+    shows: async ({ line, now }) => [await makeOdd({ names: ['a'], issuer: line, now }), line],
+    strict: true,
+    message: /"CN=a"/,
+    remedy: /./,
+  },
+  {
     name: 'a certificate cannot be read',
     rule: 'chain:malformed-certificate',
     shows: async ({ leaf, line }) => [await leaf(), { ...line, der: line.der.subarray(0, 100) }],
@@ -380,6 +402,14 @@ const CAUSES: readonly Cause[] = [
   },
 ]
 
+/** P-256 in the key becomes prime239v3 (1.2.840.10045.3.1.6), which is as long in bytes. */
+function withOtherCurve(der: Uint8Array): Uint8Array {
+  const changed = Buffer.from(der)
+  const oid = Buffer.from('2a8648ce3d030107', 'hex')
+  changed[changed.indexOf(oid) + oid.length - 1] = 6
+  return changed
+}
+
 /** ecdsa-with-SHA256 outside becomes ecdsa-with-SHA384: 1.2.840.10045.4.3.2 and .3, told apart by their last byte. */
 function withOuterAlgorithm(der: Uint8Array): Uint8Array {
   const changed = Buffer.from(der)
@@ -408,10 +438,17 @@ suite('a refused chain is explained when', () => {
   })
   after(() => plant.bench.close())
 
-  for (const { name, shows, claims = 'a', ...explanation } of CAUSES) {
+  const strictDoor = (): Door => {
+    const { bench } = plant
+    const hubs = new Hubs([{ name: FACTORY, hosts: [HOST], partitions: 4, profile: 'strict' }])
+    return new Door({ ...bench, hubs, provisioningHosts: [] })
+  }
+
+  for (const { name, shows, claims = 'a', strict, ...explanation } of CAUSES) {
     test(name, async () => {
       const chain = await shows(plant)
-      assertExplained(await refusalOf(plant.bench.door.device(claimOf(claims), peerWith(...chain))), explanation)
+      const door = strict ? strictDoor() : plant.bench.door
+      assertExplained(await refusalOf(door.device(claimOf(claims), peerWith(...chain))), explanation)
     })
   }
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import { connect } from '../mqtt/packet-bytes.ts'
+import { connect, publish } from '../mqtt/packet-bytes.ts'
 import { startFixture } from '../mqtt/fixture.ts'
 import type { Fixture } from '../mqtt/fixture.ts'
 import { RawClient } from '../mqtt/raw-client.ts'
@@ -11,6 +11,11 @@ import type { Explanation } from './explained.ts'
 interface Cause extends Explanation {
   readonly name: string
   readonly attempt: (client: RawClient) => Promise<unknown> | void
+}
+
+async function enter(client: RawClient): Promise<void> {
+  client.send(connect({ clientId: 'pump-1', userName: 'localhost/pump-1/?api-version=2021-04-12' }))
+  assert.equal((await client.next()).cmd, 'connack')
 }
 
 const CAUSES: readonly Cause[] = [
@@ -29,6 +34,26 @@ const CAUSES: readonly Cause[] = [
     attempt: () => {},
     message: /1 s|second|in time/,
     remedy: /Check the network/,
+  },
+  {
+    name: 'a message goes to the topic of another device',
+    rule: 'protocol-violation',
+    attempt: async (client) => {
+      await enter(client)
+      client.send(publish('devices/pump-2/messages/events/', 'x', { qos: 1 }))
+    },
+    message: /may not publish to 'devices\/pump-2\/messages\/events\/'/,
+    remedy: /Check that the client speaks the protocol/,
+  },
+  {
+    name: 'a message has an id that is too long',
+    rule: 'request-malformed',
+    attempt: async (client) => {
+      await enter(client)
+      client.send(publish(`devices/pump-1/messages/events/%24.mid=${'m'.repeat(129)}`, 'x', { qos: 1 }))
+    },
+    message: /message id|128/i,
+    remedy: /Correct the part that the message names/,
   },
   {
     name: 'something else than MQTT is spoken',
