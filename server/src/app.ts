@@ -261,6 +261,10 @@ async function assemble(
     keyring,
     registry: stores.sealing.registry,
     oldestTelemetry: () => stores.sealing.telemetry.oldestTime(),
+    eraseEvents: async (hub, deviceId) => {
+      const present = await registry.devices.get(hub, deviceId)
+      return telemetryLog.erase(hub, deviceId, present?.generationId ?? null)
+    },
     resealFiles: () => resealKeys({ folder: join(config.data, 'tls'), secrets }),
     clock,
     log,

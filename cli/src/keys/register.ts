@@ -2,13 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { X509Certificate } from 'node:crypto'
 import { Option } from 'commander'
 import type { Command } from 'commander'
-import { addAccessOptions, serverOf } from '../access-options.ts'
+import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
 import { print, printJson } from '../output.ts'
 import { newPassphrase } from '../pki/passphrase.ts'
 import type { PassphraseOptions } from '../pki/passphrase.ts'
 import { ProgressBar } from '../pki/progress.ts'
+import { findHub } from '../resource-manager.ts'
 import { callApi } from '../server-access.ts'
 import type { ServerAccess } from '../server-access.ts'
 
@@ -24,6 +25,7 @@ interface KeyFacts {
   readonly kek: { readonly kind: 'file' | 'passphrase'; readonly id: string; readonly path: string | null }
   readonly dataKeys: readonly { readonly id: number; readonly createdTime: number; readonly current: boolean }[]
   readonly reseal: Reseal | null
+  readonly erasure: { readonly state: 'running' | 'done' | 'failed'; readonly events: number } | null
 }
 
 const POLL_MS = 200
@@ -34,6 +36,7 @@ export function register(group: Command): void {
   addRotateKek(group)
   addRotateData(group)
   addReseal(group)
+  addErase(group)
   addRenewCertificate(group)
 }
 
@@ -133,6 +136,30 @@ async function watch(access: ServerAccess): Promise<Reseal> {
   } finally {
     bar?.clear()
   }
+}
+
+function addErase(group: Command): void {
+  const command = group
+    .command('erase-device <id>')
+    .description('empty what is still stored of the events of a device that was deleted')
+    .action(async (id: string, options: RemoteOptions) => {
+      const access = serverOf(options)
+      const { name } = await findHub(access, options.hub)
+      const path = `/holdfast/v1/hubs/${encodeURIComponent(name)}/devices/${encodeURIComponent(id)}/erase-events`
+      await callApi(access, { method: 'POST', path })
+      for (;;) {
+        const { erasure } = await callApi<KeyFacts>(access, { method: 'GET', path: '/holdfast/v1/keys' })
+        if (erasure?.state === 'running') await sleep(POLL_MS)
+        else if (erasure?.state !== 'done') {
+          throw new CommandError('erasing was cut off; the log says why. Begin it again: what is erased stays erased')
+        } else {
+          if (options.json) printJson(erasure)
+          else print(`emptied ${erasure.events} events of '${id}'; their places in the stream stay`)
+          return
+        }
+      }
+    })
+  addHubOption(addAccessOptions(command))
 }
 
 function addRenewCertificate(group: Command): void {

@@ -1,5 +1,6 @@
 import { HubError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { DeviceId, HubName } from '../model/ids.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { KekSource } from './kek-source.ts'
 import type { Keyring, KeyringFacts } from './keyring.ts'
@@ -17,8 +18,18 @@ export interface KeyOperationsParts<Cursor> {
   readonly oldestTelemetry: () => number | null
   /** Small sealed files, sealed anew with the present data key. */
   readonly resealFiles: () => void
+  /** Empties what is stored of the events of a device that has been deleted. */
+  readonly eraseEvents: (hub: HubName, deviceId: DeviceId) => Promise<{ events: number }>
   readonly clock: Clock
   readonly log: Log
+}
+
+export interface Erasure {
+  readonly hub: HubName
+  readonly deviceId: DeviceId
+  readonly state: 'running' | 'done' | 'failed'
+  /** How many were emptied. */
+  readonly events: number
 }
 
 export interface ResealProgress {
@@ -35,6 +46,8 @@ export interface ResealProgress {
 export class KeyOperations<Cursor = unknown> {
   readonly #parts: KeyOperationsParts<Cursor>
   #progress: ResealProgress | null = null
+  #erasure: Erasure | null = null
+  #erasing: Promise<void> = Promise.resolve()
   #running: Promise<void> = Promise.resolve()
   #closed = false
 
@@ -42,8 +55,8 @@ export class KeyOperations<Cursor = unknown> {
     this.#parts = parts
   }
 
-  facts(): KeyringFacts & { readonly reseal: ResealProgress | null } {
-    return { ...this.#parts.keyring.facts(), reseal: this.#progress }
+  facts(): KeyringFacts & { readonly reseal: ResealProgress | null; readonly erasure: Erasure | null } {
+    return { ...this.#parts.keyring.facts(), reseal: this.#progress, erasure: this.#erasure }
   }
 
   /** Another key-encryption key from the same place, or one from another place; the data keys stay. */
@@ -80,9 +93,33 @@ export class KeyOperations<Cursor = unknown> {
     return begun
   }
 
+  /** Begins to empty the events of a deleted device; the ones of a device that has the id now are spared. */
+  startErasure(hub: HubName, deviceId: DeviceId): void {
+    if (this.#closed) throw new HubError('shutting-down', 'The server is stopping.')
+    if (this.#erasure?.state === 'running') {
+      const { deviceId: other } = this.#erasure
+      throw new HubError('throttled', `The events of '${other}' are being erased; retry in a moment.`, {
+        retryAfter: 5,
+      })
+    }
+    const { eraseEvents, log } = this.#parts
+    const begun = { hub, deviceId, state: 'running', events: 0 } as const
+    this.#erasure = begun
+    this.#erasing = eraseEvents(hub, deviceId).then(
+      ({ events }) => {
+        this.#erasure = { ...begun, state: 'done', events }
+        log.warn({ hub, deviceId, events }, 'the events of a deleted device were erased')
+      },
+      (error: unknown) => {
+        this.#erasure = { ...begun, state: 'failed' }
+        log.error({ err: error, hub, deviceId }, 'the events of a deleted device could not be erased')
+      },
+    )
+  }
+
   async close(): Promise<void> {
     this.#closed = true
-    await this.#running
+    await Promise.all([this.#running, this.#erasing])
   }
 
   async #reseal(begun: ResealProgress): Promise<void> {

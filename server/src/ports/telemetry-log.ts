@@ -1,4 +1,4 @@
-import type { HubName } from '../model/ids.ts'
+import type { DeviceId, HubName } from '../model/ids.ts'
 import type { HubEvent, Position, StoredEvent } from '../model/message.ts'
 
 /**
@@ -29,6 +29,11 @@ export interface TelemetryLog {
    * remain or only the one being written to does. Sequences and times go on where they were.
    */
   trim(limits: { before: number; maxBytes: number }): Promise<{ removedBytes: number }>
+  /**
+   * Empties what the hub holds of a device: body and properties of its events are gone for good when this resolves, their
+   * places stay. Events of `keepGenerationId` (the device that has the id now) are spared.
+   */
+  erase(hub: HubName, deviceId: DeviceId, keepGenerationId: string | null): Promise<{ events: number }>
   close(): Promise<void>
 }
 

@@ -65,10 +65,15 @@ export class BlockReader {
     this.#open.delete(path)
   }
 
-  close(): void {
-    for (const path of this.#open.keys()) this.forget(path)
+  /** Forgets the decoded blocks: some have been written anew. */
+  clear(): void {
     this.#blocks.clear()
     this.#cached = 0
+  }
+
+  close(): void {
+    for (const path of this.#open.keys()) this.forget(path)
+    this.clear()
   }
 
   #findBlock(path: string, hub: HubName, partition: number, sequence: number): Block | null {

@@ -60,6 +60,8 @@ export class HubLog {
   readonly #open = new Map<number, PendingBlock>()
   /** Size of each partition's last block, a guess at the next one's. */
   readonly #lastSizes = new Map<number, number>()
+  /** The newest segment when it takes no more events. */
+  #ended: Segment | null = null
 
   /** Reads the folder, which may be missing. */
   constructor(hub: HubName, folder: string, limits: HubLogLimits) {
@@ -138,8 +140,14 @@ export class HubLog {
     const current = this.#segments.at(-1)
     const period = time - (time % this.#limits.periodMs)
     if (current === undefined || period > current.name.period) return this.#newSegment({ period, part: 0 })
-    if (current.size < this.#limits.segmentBytes) return { ...current, origins: [...current.origins.values()] }
+    if (current.size < this.#limits.segmentBytes && current !== this.#ended)
+      return { ...current, origins: [...current.origins.values()] }
     return this.successor(current)
+  }
+
+  /** Lets the next event begin a new segment. */
+  endSegment(): void {
+    this.#ended = this.#segments.at(-1) ?? null
   }
 
   successor(segment: Segment): SegmentTarget {

@@ -1,15 +1,17 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as setImmediateTurn } from 'node:timers/promises'
 import { HubError } from '../errors.ts'
 import type { DataKey, Sealer } from '../keys/envelope.ts'
 import { sealerFor } from '../keys/sealer-for.ts'
 import type { SealingKeys } from '../keys/sealer-for.ts'
 import { parseHubName } from '../model/ids.ts'
-import type { HubName } from '../model/ids.ts'
+import type { DeviceId, HubName } from '../model/ids.ts'
 import type { HubEvent, Position, StoredEvent } from '../model/message.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PartitionBounds, TelemetryLog } from '../ports/telemetry-log.ts'
 import { BlockReader } from './block-reader.ts'
+import type { EraseRequest } from './erase-worker.ts'
 import { createFolder } from './folder.ts'
 import { HubLog } from './hub-log.ts'
 import type { PendingBlock, Segment } from './hub-log.ts'
@@ -72,6 +74,9 @@ export interface TelemetrySealing {
 
 class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
   readonly #sealer: Sealer
+  #keys: SealingKeys
+  /** Trimming and erasing come one after another: both change segments that are complete. */
+  #upkeep: Promise<unknown> = Promise.resolve()
   readonly #link: WorkerLink<LogRequest, null>
   readonly #options: TelemetryLogOptions
   readonly #settings: TelemetryLogSettings
@@ -94,6 +99,7 @@ class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
   ) {
     this.#link = link
     this.#sealer = sealer
+    this.#keys = options.keys
     this.#options = options
     this.#settings = options.settings
     this.#reader = new BlockReader(options.settings.cacheBytes, sealer)
@@ -167,8 +173,38 @@ class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
     }
   }
 
-  async trim(limits: { before: number; maxBytes: number }): Promise<{ removedBytes: number }> {
-    if (this.#closed) throw new HubError('shutting-down', `${SUBJECT} is closed.`)
+  trim(limits: { before: number; maxBytes: number }): Promise<{ removedBytes: number }> {
+    return this.#inTurn(() => this.#trim(limits))
+  }
+
+  erase(hub: HubName, deviceId: DeviceId, keepGenerationId: string | null): Promise<{ events: number }> {
+    return this.#inTurn(async () => {
+      const log = this.#hubs.get(hub)
+      if (log === undefined) return { events: 0 }
+      const ended = await this.#endSegment(log)
+      const options = { data: { keys: this.#keys }, subject: SUBJECT, onFailure: () => {} }
+      const eraser = await WorkerLink.start<EraseRequest, number>('erase-worker', options)
+      try {
+        let events = 0
+        for (const { path } of ended) events += await eraser.request({ hub, path, deviceId, keepGenerationId })
+        return { events }
+      } finally {
+        this.#reader.clear()
+        await eraser.close()
+      }
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#upkeep.then(() => {
+      if (this.#closed) throw new HubError('shutting-down', `${SUBJECT} is closed.`)
+      return this.#track(work())
+    })
+    this.#upkeep = result.catch(() => {})
+    return result
+  }
+
+  async #trim(limits: { before: number; maxBytes: number }): Promise<{ removedBytes: number }> {
     // First what can go without writing anything: the disk may be full.
     const removed = await this.#drop(takeOldSegments(this.#hubs.values(), limits))
     for (const hub of this.#hubs.values()) await this.#retire(hub, limits.before)
@@ -178,6 +214,7 @@ class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
   async addKey(key: DataKey): Promise<void> {
     // The reader first: it must open what the writer seals.
     this.#sealer.add(key)
+    if (this.#keys !== 'unsealed') this.#keys = [...this.#keys, key]
     await this.#track(this.#link.request({ kind: 'add-key', key }))
   }
 
@@ -291,6 +328,24 @@ class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
   async #retire(hub: HubLog, before: number): Promise<void> {
     const current = hub.segments.at(-1)
     if (current === undefined || hub.busy || hub.hasWaiting || current.lastTime >= before || current.size === 0) return
+    await this.#beginSuccessor(hub, current)
+  }
+
+  /** Makes every segment that the hub has now complete, and returns them. */
+  async #endSegment(hub: HubLog): Promise<readonly Segment[]> {
+    const ended = hub.segments.filter((segment) => segment.size > 0)
+    const current = ended.at(-1)
+    if (current !== hub.segments.at(-1)) return ended
+    hub.endSegment()
+    while (current !== undefined && hub.segments.at(-1) === current) {
+      // The next commit goes to a new segment by itself.
+      if (hub.busy || hub.hasWaiting) await setImmediateTurn()
+      else await this.#beginSuccessor(hub, current)
+    }
+    return ended
+  }
+
+  async #beginSuccessor(hub: HubLog, current: Segment): Promise<void> {
     hub.busy = true
     const target = hub.successor(current)
     const { path, origins } = target

@@ -10,8 +10,9 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import type { KeyOperations } from '../../src/keys/key-operations.ts'
 import { HUB, makeFolder } from './whole-folder.ts'
@@ -36,6 +37,29 @@ async function reseal(server: Started): Promise<NonNullable<KeyFacts['reseal']>>
     assert.equal(reseal.state, 'done')
     return reseal
   }
+}
+
+const KEYS = {
+  primaryKey: Buffer.alloc(32, 1).toString('base64'),
+  secondaryKey: Buffer.alloc(32, 2).toString('base64'),
+}
+
+function bytesIn(folder: string): readonly Buffer[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  return entries.filter((file) => file.isFile()).map((file) => readFileSync(join(file.parentPath, file.name)))
+}
+
+/** The sealed bytes of every block of a running server. */
+function blocksIn(data: string): readonly Buffer[] {
+  const folder = join(data, 'telemetry', HUB)
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.db'))
+    .flatMap((name) => {
+      const database = new DatabaseSync(join(folder, name), { readOnly: true })
+      const rows = database.prepare('SELECT bytes FROM blocks').all()
+      database.close()
+      return rows.map((row) => Buffer.from(row['bytes'] as Uint8Array))
+    })
 }
 
 /** Names, sizes and contents of everything in a folder. */
@@ -166,6 +190,37 @@ test('every key is turned over while the server runs', async (t) => {
     const read = await again.operate<ShownDevice>('GET', `/hubs/${HUB}/devices/${device.deviceId}`)
     assert.equal(deviceKey(read), deviceKey(device))
   }
+})
+
+test('the events of a deleted device are erased from the files on request', async (t) => {
+  const folder = makeFolder(t)
+  const server = await folder.start()
+  await server.operate('PUT', `/hubs/${HUB}/devices/d`, { authentication: { type: 'sas', symmetricKey: KEYS } })
+  const expiry = Math.floor(Date.now() / 1000) + 3600
+  const resource = encodeURIComponent('plant.test/devices/d')
+  const signature = createHmac('sha256', Buffer.from(KEYS.primaryKey, 'base64')).update(`${resource}\n${expiry}`)
+  const sas = `SharedAccessSignature sr=${resource}&sig=${encodeURIComponent(signature.digest('base64'))}&se=${expiry}`
+  const sent = await server.ask({
+    host: 'plant.test',
+    method: 'POST',
+    path: '/devices/d/messages/events?api-version=2021-04-12',
+    headers: { authorization: sas },
+    body: 'to be forgotten',
+  })
+  assert.equal(sent.status, 204, sent.text)
+  const sealedBefore = blocksIn(folder.data)
+  const before = bytesIn(join(folder.data, 'telemetry'))
+  assert.ok(sealedBefore.length > 0 && sealedBefore.every((block) => before.some((file) => file.includes(block))))
+  await server.operate('DELETE', `/hubs/${HUB}/devices/d`)
+  await server.operate('POST', `/hubs/${HUB}/devices/d/erase-events`)
+  let erasure: KeyFacts['erasure'] = null
+  do erasure = (await server.operate<KeyFacts>('GET', '/keys')).erasure
+  while (erasure?.state === 'running')
+  assert.ok(erasure?.state === 'done' && erasure.events >= 1)
+  await server.close()
+  const after = bytesIn(join(folder.data, 'telemetry'))
+  const erased = sealedBefore.filter((block) => !after.some((file) => file.includes(block)))
+  assert.ok(erased.length >= 1, 'not even the sealed bytes remain')
 })
 
 test('a rotation that was cut off before the key file was in place is finished at the next start', async (t) => {

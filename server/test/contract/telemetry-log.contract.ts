@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { once, EventEmitter } from 'node:events'
 import { afterEach, beforeEach, describe, test } from 'node:test'
+import { parseDeviceId } from '../../src/model/ids.ts'
+import type { DeviceId } from '../../src/model/ids.ts'
 import type { HubEvent } from '../../src/model/message.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { TelemetryLog } from '../../src/ports/telemetry-log.ts'
@@ -228,6 +230,29 @@ export function telemetryLogContract(
       assert.ok(begin >= 1 && begin < 4, `begins at ${begin}`)
       assert.equal(next, 4)
       assert.equal((await texts(0)).length, 4 - begin)
+    })
+
+    test('erasing empties the events of a device that is gone, and keeps every place', async () => {
+      const [gone, other] = ['gone', 'other'].map(parseDeviceId) as [DeviceId, DeviceId]
+      const of = (deviceId: DeviceId, body: string, generationId = '1'): HubEvent =>
+        event(body, { deviceId, generationId })
+      await Promise.all([log.append(0, of(gone, 'a')), log.append(0, of(other, 'b')), log.append(1, of(gone, 'c'))])
+      now += PERIOD_MS
+      await log.append(0, of(gone, 'd'))
+      await log.append(0, of(gone, 'again', '2'))
+      assert.deepEqual(await texts(0), ['a', 'b', 'd', 'again'])
+      const appended = log.append(0, of(other, 'meanwhile'))
+      assert.deepEqual(await log.erase(HUB, gone, '2'), { events: 3 })
+      await appended
+      assert.deepEqual(await texts(0), ['', 'b', '', 'again', 'meanwhile'])
+      assert.deepEqual(await texts(1), [''])
+      const [erased] = await log.read(HUB, 0, 0, PLENTY)
+      assert.deepEqual(erased?.event.application, {})
+      assert.deepEqual(await log.erase(HUB, gone, '2'), { events: 0 })
+      assert.deepEqual(await log.erase(OTHER_HUB, gone, null), { events: 0 })
+      log = await under.reopen()
+      await log.append(0, of(other, 'later'))
+      assert.deepEqual(await texts(0), ['', 'b', '', 'again', 'meanwhile', 'later'])
     })
 
     test('appends beyond what may wait are refused as throttled and leave no trace', async () => {

@@ -1,6 +1,9 @@
 import { Type } from 'typebox'
+import type { Hubs } from '../../hub/hubs.ts'
 import type { KeyOperations } from '../../keys/key-operations.ts'
+import { parseDeviceId } from '../../model/ids.ts'
 import type { ServerIdentity } from '../../net/server-identity.ts'
+import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import type { RequestStep, Routes } from '../routes.ts'
 
 const tags = ['management: keys']
@@ -23,13 +26,14 @@ const KekBody = Type.Object(
 )
 
 export interface KeyParts {
-  readonly keyOperations: Pick<KeyOperations, 'facts' | 'rotateKek' | 'rotateDataKey' | 'startReseal'>
+  readonly keyOperations: Pick<KeyOperations, 'facts' | 'rotateKek' | 'rotateDataKey' | 'startReseal' | 'startErasure'>
   readonly identity: Pick<ServerIdentity, 'renew' | 'material'>
+  readonly hubs: Hubs
   readonly requireToken: RequestStep
 }
 
 /** Keys of the server itself, turned over while it runs. */
-export function keyRoutes(routes: Routes, { keyOperations, identity, requireToken: onRequest }: KeyParts): void {
+export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, requireToken: onRequest }: KeyParts): void {
   routes.get('/holdfast/v1/keys', { onRequest, schema: { tags, summary: 'Show what seals the data' } }, async () =>
     keyOperations.facts(),
   )
@@ -56,6 +60,21 @@ export function keyRoutes(routes: Routes, { keyOperations, identity, requireToke
     async () => {
       keyOperations.startReseal()
       return keyOperations.facts()
+    },
+  )
+  routes.post(
+    '/holdfast/v1/hubs/:hub/devices/:deviceId/erase-events',
+    {
+      onRequest,
+      schema: {
+        tags,
+        summary: 'Begin to empty the stored events of a deleted device',
+        params: Type.Object({ hub: Type.String(), deviceId: Type.String() }),
+      },
+    },
+    async ({ params }, reply) => {
+      keyOperations.startErasure(hubNamed(hubs, params.hub).name, parseDeviceId(params.deviceId))
+      return reply.code(202).send(keyOperations.facts().erasure)
     },
   )
   routes.post(
