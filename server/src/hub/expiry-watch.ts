@@ -1,6 +1,6 @@
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { EXPIRY_KINDS, listExpiries } from './expiry.ts'
+import { countEndingDevices, EXPIRY_KINDS, listExpiries } from './expiry.ts'
 import type { Expiries, Expiry, ExpiryParts } from './expiry.ts'
 
 const HOUR_MS = 60 * 60 * 1000
@@ -53,13 +53,13 @@ export class ExpiryWatch {
   async #look(): Promise<void> {
     if (this.#closed) return
     try {
-      this.#tell(await this.list(HORIZON_MS))
+      await this.#tell(await this.list(HORIZON_MS))
     } catch (error) {
       if (!this.#closed) this.#parts.log.error({ err: error }, 'it could not be found out what expires when')
     }
   }
 
-  #tell({ items, unlistedDevices }: Expiries): void {
+  async #tell({ items }: Expiries): Promise<void> {
     const { clock, metrics } = this.#parts
     const now = clock.now()
     metrics.expirySeconds.reset()
@@ -68,28 +68,26 @@ export class ExpiryWatch {
       const [earliest] = ends
       if (earliest !== undefined) metrics.expirySeconds.set({ kind }, Math.round((earliest - now) / 1000))
       for (const days of WITHIN_DAYS) {
-        const count = ends.filter((end) => end < now + days * DAY_MS).length
+        const before = now + days * DAY_MS
+        // Devices are listed up to a number and counted in full.
+        const count =
+          kind === 'device' ? await countEndingDevices(this.#parts, before) : ends.filter((end) => end < before).length
         metrics.expiring.set({ kind, within: `${days}d` }, count)
       }
     }
     if (now - this.#warnedAt < DAY_MS) return
     this.#warnedAt = now
-    this.#warn(
-      items.filter(({ notAfter }) => notAfter < now + WARN_MS),
-      unlistedDevices,
-      now,
-    )
+    const due = items.filter(({ kind, notAfter }) => kind !== 'device' && notAfter < now + WARN_MS)
+    this.#warn(due, await countEndingDevices(this.#parts, now + WARN_MS), now)
   }
 
-  #warn(due: readonly Expiry[], unlistedDevices: number, now: number): void {
+  #warn(due: readonly Expiry[], devices: number, now: number): void {
     const { log } = this.#parts
-    const devices = due.filter(({ kind }) => kind === 'device').length + unlistedDevices
-    const others = due.filter(({ kind }) => kind !== 'device')
-    for (const { kind, hub, name, subject, notAfter } of others.slice(0, MAX_WARNINGS)) {
+    for (const { kind, hub, name, subject, notAfter } of due.slice(0, MAX_WARNINGS)) {
       const facts = { kind, hub, name, subject, notAfter: new Date(notAfter).toISOString() }
       log.warn(facts, notAfter < now ? 'a certificate has expired' : 'a certificate expires within 30 days')
     }
-    const more = Math.max(0, others.length - MAX_WARNINGS)
+    const more = Math.max(0, due.length - MAX_WARNINGS)
     if (more > 0 || devices > 0)
       log.warn({ devices, more }, 'further certificates expire within 30 days: see `holdfast expiry`')
   }

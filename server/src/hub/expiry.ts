@@ -66,6 +66,13 @@ export async function listExpiries(parts: ExpiryParts, within: number): Promise<
   return { items: due, unlistedDevices: Math.max(0, unlistedDevices) }
 }
 
+/** Devices whose certificate ends before this time, or has ended lately; all of them, however many. */
+export async function countEndingDevices({ hubs, registry, clock }: ExpiryParts, before: number): Promise<number> {
+  const range = { from: clock.now() - FORGOTTEN_MS, before }
+  const counts = await Promise.all(hubs.all().map(({ name }) => registry.sightings.countEnding(name, range)))
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
 /** Of each certificate that is presented, with the CAs below its root: the earliest ends the service. */
 function serverExpiries({ server }: ExpiryParts): Expiry[] {
   return server().flatMap((pem) =>
