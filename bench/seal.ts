@@ -68,15 +68,19 @@ async function perSecond(operation: () => unknown, seconds: number): Promise<num
   return Math.round(rates.toSorted((a, b) => a - b)[2] ?? 0)
 }
 
+function demandGood(verdict: object): void {
+  if (isSealError(verdict)) throw new Error(verdict.message)
+}
+
 /** What sealing costs with a key of that type. Each rate is the median of five rounds. */
-export async function measureSeal({ type = 'p256' as KeyType, seconds = 1 } = {}): Promise<SealMarks> {
+export async function measureSeal({
+  type = 'p256',
+  seconds = 1,
+}: { type?: KeyType; seconds?: number } = {}): Promise<SealMarks> {
   const { request, trust } = await makeDevice(type)
   const consumer = generateConsumerKey()
   const secret = { ...request, recipient: createPublicKey(consumer) }
   const [clear, sealed] = [await seal(request), await seal(secret)]
-  const demandGood = (verdict: object): void => {
-    if (isSealError(verdict)) throw new Error(verdict.message)
-  }
   const small = { ...request, thumbprintOnly: true }
   return {
     seal: await perSecond(() => seal(request), seconds),

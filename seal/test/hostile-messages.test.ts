@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createPublicKey } from 'node:crypto'
 import { test } from 'node:test'
+import * as fc from 'fast-check'
 import { keySigner, type Certificate } from '@holdfast/pki'
 import { generateConsumerKey, isSealError, openSealed, seal, verifySealed } from '@holdfast/seal'
 import { algorithmOf, coseSignature } from '../src/algorithms.ts'
@@ -229,4 +230,27 @@ test('an encrypted payload of another shape is refused, however well it is signe
     (envelope) => void (envelope[3] = one(envelope[3], (_, headers) => void headers.delete(4))),
   )
   assert.equal(unnamed, 'opened')
+})
+
+test('no bytes make a verifier fail in another way than by a refusal, and none but the message itself are good', async () => {
+  const message = await seal({ ...plant.request, payload, recipient })
+  const mutation = fc.record({
+    at: fc.nat(message.length - 1),
+    drop: fc.nat(3),
+    insert: fc.uint8Array({ maxLength: 9 }),
+  })
+  const changed = fc.array(mutation, { minLength: 1, maxLength: 3 }).map((mutations) => {
+    let bytes = Buffer.from(message)
+    for (const { at, drop, insert } of mutations)
+      bytes = Buffer.concat([bytes.subarray(0, at), insert, bytes.subarray(at + drop)])
+    return bytes
+  })
+  const random = fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.concat([Buffer.of(0xd2), bytes]))
+  fc.assert(
+    fc.property(fc.oneof(changed, random), (bytes) => {
+      const verdict = openSealed(bytes, { ...plant.verification, recipientKey: consumer })
+      assert.equal(isSealError(verdict), !bytes.equals(message))
+    }),
+    { numRuns: 3000 },
+  )
 })

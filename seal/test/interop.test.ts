@@ -24,7 +24,7 @@ const here = createRequire(import.meta.url)
 const coseJs = here('cose-js') as CoseJs
 
 interface CborPackage {
-  Encoder: new () => { pushAny(value: unknown): boolean; read(): Buffer | null }
+  Encoder: new () => { pushAny(value: unknown): boolean; read(): Uint8Array | null }
   encode(...values: unknown[]): Buffer
 }
 // The CBOR package of cose-js takes the first chunk of its stream for all of it, which it is no more on this Node.
@@ -32,7 +32,7 @@ const cborPackage = createRequire(here.resolve('cose-js'))('cbor') as CborPackag
 cborPackage.encode = (...values) => {
   const encoder = new cborPackage.Encoder()
   for (const value of values) encoder.pushAny(value)
-  const chunks: Buffer[] = []
+  const chunks: Uint8Array[] = []
   for (let chunk = encoder.read(); chunk !== null; chunk = encoder.read()) chunks.push(chunk)
   return Buffer.concat(chunks)
 }
@@ -134,9 +134,9 @@ test('cose-js opens the payload of a whole sealed message', async () => {
   const bytes = await seal({ ...request, payload, recipient: createPublicKey(consumer) })
   const opened = openSealed(bytes, { ...verification, recipientKey: consumer })
   if (isSealError(opened)) assert.fail(opened.message)
-  const [signedHeaders] = (decodeCbor(bytes) as Tagged).value as Cbor[]
+  const [signedHeaders] = (decodeCbor(bytes) as Tagged).value as [Uint8Array]
   const key = contentKey(consumer, opened.seal.payload)
-  const externalAAD = Buffer.from(signedHeaders as Uint8Array)
+  const externalAAD = Buffer.from(signedHeaders)
   assert.deepEqual(await coseJs.encrypt.read(opened.seal.payload, key, { externalAAD }), payload)
 })
 

@@ -44,7 +44,10 @@ for (const { name, sealed, payload, counter, time, encryption, contentType } of 
     if (isSealError(verdict)) assert.fail(verdict.message)
     assert.equal(verdict.claims.counter, counter)
     assert.equal(verdict.claims.time, time)
-    if (encryption === undefined) return assert.equal(hex(verdict.payload), payload)
+    if (encryption === undefined) {
+      assert.equal(hex(verdict.payload), payload)
+      return
+    }
     const opened = openSealed(bytes, { ...verification, recipientKey: keyOf(inputs.keys.consumer) })
     if (isSealError(opened)) assert.fail(opened.message)
     assert.equal(hex(opened.payload), payload)

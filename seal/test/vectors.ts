@@ -110,8 +110,8 @@ async function makeVector(name: string, request: SealRequest, keys: Inputs['keys
 function stepsOf(context: Uint8Array, content: Uint8Array, keys: Inputs['keys']): Record<string, string> {
   const consumer = createPublicKey(keyOf(keys.consumer))
   const [headers, unprotected, ciphertext, recipients] = (decodeCbor(content) as Tagged).value as Cbor[]
-  const [recipientHeaders] = (recipients as Cbor[])[0] as Uint8Array[]
-  const info = kdfContext(recipientHeaders as Uint8Array)
+  const [recipientHeaders] = (recipients as Cbor[])[0] as [Uint8Array]
+  const info = kdfContext(recipientHeaders)
   const secret = diffieHellman({ privateKey: keyOf(keys.ephemeral), publicKey: consumer })
   return {
     'consumer COSE_Key': hex(encodeCbor(coseKey(pointOf(consumer)))),
@@ -129,16 +129,13 @@ function stepsOf(context: Uint8Array, content: Uint8Array, keys: Inputs['keys'])
 /** The part of the page that is calculated. */
 export function renderVectors({ inputs, vectors }: VectorFile): string {
   const { keys, certificates } = inputs
-  const block = (title: string, text: string) =>
-    `${title}:\n\n\`\`\`text\n${text.replaceAll(/.{96}(?=.)/g, '$&\n')}\n\`\`\`\n`
-  const raw = (key: string) => scalarOf(key)
   return [
     sizes(vectors),
     '### Keys and certificates\n',
-    block('Device, P-256, private scalar', raw(keys.device)),
+    block('Device, P-256, private scalar', scalarOf(keys.device)),
     block('Device, Ed25519, private seed', bytesOf(keys.deviceEd25519).subarray(-32).toString('hex')),
-    block('Consumer, P-256, private scalar', raw(keys.consumer)),
-    block('Ephemeral key, P-256, private scalar', raw(keys.ephemeral)),
+    block('Consumer, P-256, private scalar', scalarOf(keys.consumer)),
+    block('Ephemeral key, P-256, private scalar', scalarOf(keys.ephemeral)),
     block(`Device certificate, P-256 (x5t ${sha256(certificates.device)})`, certificates.device),
     block(`Device certificate, Ed25519 (x5t ${sha256(certificates.deviceEd25519)})`, certificates.deviceEd25519),
     block('Root certificate', certificates.root),
@@ -167,6 +164,10 @@ function sizes(vectors: readonly Vector[]): string {
     `| ${[name.padEnd(widths[0] ?? 0), ...numbers.map((text, index) => text.padStart(widths[index + 1] ?? 0))].join(' | ')} |`
   const rule = `| ${widths.map((width, column) => (column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)).join(' | ')} |`
   return `${[line(head), rule, ...rows.map(line)].join('\n')}\n`
+}
+
+function block(title: string, text: string): string {
+  return `${title}:\n\n\`\`\`text\n${text.replaceAll(/.{96}(?=.)/g, '$&\n')}\n\`\`\`\n`
 }
 
 function scalarOf(key: string): string {

@@ -32,7 +32,7 @@ export async function makeRoot(commonName = 'Plant Root', type: KeyType = 'p256'
   return { certificate: parseCertificate(der), key }
 }
 
-export async function makeIntermediate(parent: Made, commonName = 'Line 7'): Promise<Made> {
+async function makeIntermediate(parent: Made, commonName = 'Line 7'): Promise<Made> {
   const key = generateKey('p256')
   const holder = { subject: { commonName }, spki: spkiOf(key), term }
   return { certificate: parseCertificate(await issueIntermediate(issuer(parent), holder, randomBytes)), key }

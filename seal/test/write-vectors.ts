@@ -37,7 +37,6 @@ async function newInputs(): Promise<Inputs> {
   const rootDer = await issueRoot(keySigner(root), { subject: { commonName: 'Vector Root' }, term }, randomBytes)
   const issuer = issuerOf(parseCertificate(rootDer), keySigner(root))
   const certificateOf = (key: KeyObject) => issueDevice(issuer, { id: 'pump-17', spki: spkiOf(key), term }, randomBytes)
-  const pkcs8 = (key: KeyObject) => hex(key.export({ format: 'der', type: 'pkcs8' }))
   const [device, deviceEd25519] = [generateKey('p256'), generateKey('ed25519')]
   return {
     keys: {
@@ -53,6 +52,10 @@ async function newInputs(): Promise<Inputs> {
     },
     iv: hex(randomBytes(12)),
   }
+}
+
+function pkcs8(key: KeyObject): string {
+  return hex(key.export({ format: 'der', type: 'pkcs8' }))
 }
 
 await write()

@@ -74,6 +74,15 @@ test('pki uses nothing but itself and node:crypto', () => {
   assert.deepEqual(wrong, [])
 })
 
+test('seal uses nothing but itself, pki and node:crypto', () => {
+  const wrong = sources('seal').flatMap((file) =>
+    file.imports
+      .filter((name) => !name.startsWith('./') && !['node:crypto', '@holdfast/pki'].includes(name))
+      .map((name) => `${file.path} → ${name}`),
+  )
+  assert.deepEqual(wrong, [])
+})
+
 test('time and randomness come in from the composition root', () => {
   const owners = new Set(['app', 'main', 'config', 'log'])
   const wrong = [...sources('server'), ...sources('pki')]

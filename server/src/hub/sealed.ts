@@ -19,8 +19,8 @@ import type { Refusals } from './refusals.ts'
 import { ofPeer } from './refusals.ts'
 import type { TrustAnchors } from './trust-anchors.ts'
 
-/** Devices that seal and are remembered at once; one more pushes out the one that has been silent longest. */
-const MAX_DEVICES = 20_000
+/** Devices that are remembered at once, at about 25 kB each; one more pushes out the one that was silent longest. */
+const MAX_DEVICES = 5_000
 /** Decoded keys of signers. */
 const MAX_KEYS = 4_096
 
