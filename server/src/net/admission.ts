@@ -9,7 +9,7 @@ export interface AdmissionLimits {
   readonly connections: number
   /**
    * Connections that have not authenticated yet, over all ports; as many again from addresses where devices have. When
-   * half of the places are taken, no address gets more than its even share.
+   * half of the places are taken, no address gets more than its even share of them: the other half is for new ones.
    */
   readonly unauthenticated: number
   /** The same from one address (IPv6: one /64, which is what one subscriber gets, RFC 6177). */
@@ -139,7 +139,7 @@ export class Admission {
     const newcomers = familiar ? this.#familiarCount : this.#waiting.size - this.#familiarCount
     if (newcomers >= unauthenticated) return 'unauthenticated'
     const crowded = !familiar && newcomers * 2 >= unauthenticated
-    const evenShare = crowded ? Math.ceil(unauthenticated / Math.max(1, this.#perAddress.size)) : Infinity
+    const evenShare = crowded ? Math.ceil(unauthenticated / 2 / Math.max(1, this.#perAddress.size)) : Infinity
     const fromThere = this.#perAddress.get(addressKey) ?? 0
     return fromThere >= Math.min(unauthenticatedPerAddress, evenShare) ? 'unauthenticatedPerAddress' : null
   }

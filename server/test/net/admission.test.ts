@@ -12,10 +12,18 @@ async function rejectedBy(listening: Listening, limit: string): Promise<number> 
   return values.find(({ labels }) => labels['limit'] === limit)?.value ?? 0
 }
 
-async function open(listening: Listening, count: number): Promise<Socket[]> {
-  const sockets = Array.from({ length: count }, () => connect(listening.ports.mqtts!, '127.0.0.1'))
+async function open(listening: Listening, count: number, firstAddress?: number): Promise<Socket[]> {
+  const { admission } = listening.listeners
+  const wanted = admission.openCount + count
+  const sockets = Array.from({ length: count }, (_, number) =>
+    connect({
+      port: listening.ports.mqtts!,
+      host: '127.0.0.1',
+      localAddress: firstAddress === undefined ? '127.0.0.1' : `127.0.0.${firstAddress + number}`,
+    }),
+  )
   await Promise.all(sockets.map((socket) => once(socket, 'connect')))
-  while (listening.listeners.admission.openCount < count) await new Promise(setImmediate)
+  while (admission.openCount < wanted) await new Promise(setImmediate)
   return sockets
 }
 
@@ -27,7 +35,7 @@ for (const [limit, limits] of [
   test(`a connection beyond '${limit}' is reset before the handshake and counted`, async (t) => {
     const listening = await startListening({ limits })
     t.after(() => listening.close())
-    const sockets = await open(listening, 3)
+    const sockets = await open(listening, 3, limit === 'unauthenticated' ? 2 : undefined)
     await closeOf(connect(listening.ports.mqtts!, '127.0.0.1').resume())
     assert.equal(await rejectedBy(listening, limit), 1)
     sockets.pop()?.destroy()
@@ -39,6 +47,17 @@ for (const [limit, limits] of [
     assert.equal(listening.listeners.admission.unauthenticatedCount, 0)
   })
 }
+
+test('one address cannot take the places of the others', async (t) => {
+  const listening = await startListening({ limits: { unauthenticated: 10 } })
+  t.after(() => listening.close())
+  const greedy = await open(listening, 5)
+  await closeOf(connect(listening.ports.mqtts!, '127.0.0.1').resume())
+  assert.equal(await rejectedBy(listening, 'unauthenticatedPerAddress'), 1)
+  const others = await open(listening, 5, 2)
+  assert.equal(listening.listeners.admission.openCount, 10)
+  for (const socket of [...greedy, ...others]) socket.destroy()
+})
 
 test('authenticated connections free the places of strangers', async (t) => {
   const listening = await startListening({ limits: { unauthenticated: 1 } })
