@@ -14,6 +14,8 @@ export class Checkpointer {
   readonly #database: DatabaseSync
   readonly #limit: number
   #waiting = 0
+  /** The write-ahead log holds copies of pages that must not stay there. */
+  #mustEmpty = false
   #timer: NodeJS.Timeout | null = null
 
   constructor(database: DatabaseSync, limit: number) {
@@ -21,9 +23,13 @@ export class Checkpointer {
     this.#limit = limit
   }
 
-  /** To be called after the commit has been acknowledged; `bytes` is roughly what it wrote. */
-  committed(bytes: number): void {
+  /**
+   * To be called after the commit has been acknowledged; `bytes` is roughly what it wrote. `erased`: something was
+   * deleted or replaced, and the next run leaves no copy of it in the write-ahead log.
+   */
+  committed(bytes: number, erased = false): void {
     this.#waiting += bytes
+    if (erased) this.#mustEmpty = true
     if (this.#waiting >= this.#limit) this.#run()
     else this.#schedule(IDLE_MS)
   }
@@ -48,14 +54,15 @@ export class Checkpointer {
     this.#stop()
     this.#waiting = 0
     // PASSIVE never waits for a reader; what it could not copy is copied by the next run.
-    if (!this.#checkpoint('PASSIVE')) this.#schedule(RETRY_MS)
+    if (!this.#checkpoint(this.#mustEmpty ? 'TRUNCATE' : 'PASSIVE')) this.#schedule(RETRY_MS)
+    else this.#mustEmpty = false
   }
 
-  /** False when the disk is full. Nothing is lost: the pages stay in the write-ahead log until there is room. */
+  /** False when the disk is full or, for TRUNCATE, a reader is in the way. Nothing is lost: the pages stay in the write-ahead log until there is room. */
   #checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): boolean {
     try {
-      this.#database.exec(`PRAGMA wal_checkpoint(${mode})`)
-      return true
+      const result = this.#database.prepare(`PRAGMA wal_checkpoint(${mode})`).get()
+      return mode === 'PASSIVE' || result?.['busy'] === 0
     } catch (error) {
       if (faultOf(error).code !== 'storage-full') throw error
       return false

@@ -51,14 +51,22 @@ serve<RegistryRequest>({
     return null
   },
   afterwards: (request) => {
-    if (request.kind === 'write') checkpointer.committed(request.batch.length * BYTES_PER_WRITE)
-    if (request.kind === 'reseal') checkpointer.committed(BYTES_PER_WRITE)
+    if (request.kind === 'write') {
+      checkpointer.committed(request.batch.length * BYTES_PER_WRITE, request.batch.some(erases))
+    }
+    if (request.kind === 'reseal') checkpointer.committed(BYTES_PER_WRITE, true)
   },
   close: () => {
     checkpointer.close()
     database.close()
   },
 })
+
+/** Whether a write takes away what was stored before. */
+function erases(write: Write): boolean {
+  if (write.kind === 'several') return write.writes.some(erases)
+  return ['delete', 'replace', 'put', 'complete'].includes(write.kind)
+}
 
 /** One write of a batch stands or falls alone, unless its failure took the whole transaction with it. */
 function attempt(database: DatabaseSync, write: Write): WriteAnswer {

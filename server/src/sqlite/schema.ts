@@ -7,7 +7,7 @@ import type { RowCipher } from './row-cipher.ts'
  *
  * A row holds what is searched or compared as columns and the whole noun as JSON in `doc`; certificates are BLOBs, so
  * that they come back byte for byte. Ids compare in byte order, SQLite's default collation. Columns in `TABLES[…].sealed`
- * are sealed on the disk; docs/decisions/0007-sealed-at-rest.md says why the others are not.
+ * are sealed on the disk; docs/decisions/0014-sealed-at-rest.md says why the others are not.
  */
 export const REGISTRY_MIGRATIONS: readonly (string | ((database: DatabaseSync, rows: RowCipher) => void))[] = [
   `

@@ -14,6 +14,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import type { KeyOperations } from '../../src/keys/key-operations.ts'
 import { HUB, makeFolder } from './whole-folder.ts'
 import type { Started } from './whole-folder.ts'
@@ -47,6 +48,13 @@ const KEYS = {
 function bytesIn(folder: string): readonly Buffer[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
   return entries.filter((file) => file.isFile()).map((file) => readFileSync(join(file.parentPath, file.name)))
+}
+
+function sealedDevices(data: string): readonly Buffer[] {
+  const database = new DatabaseSync(join(data, 'registry.db'), { readOnly: true })
+  const rows = database.prepare('SELECT doc FROM devices').all()
+  database.close()
+  return rows.map((row) => Buffer.from(row['doc'] as Uint8Array))
 }
 
 /** The sealed bytes of every block of a running server. */
@@ -192,7 +200,7 @@ test('every key is turned over while the server runs', async (t) => {
   }
 })
 
-test('the events of a deleted device are erased from the files on request', async (t) => {
+test('a deleted device is overwritten at once, its events on request', async (t) => {
   const folder = makeFolder(t)
   const server = await folder.start()
   await server.operate('PUT', `/hubs/${HUB}/devices/d`, { authentication: { type: 'sas', symmetricKey: KEYS } })
@@ -211,7 +219,12 @@ test('the events of a deleted device are erased from the files on request', asyn
   const sealedBefore = blocksIn(folder.data)
   const before = bytesIn(join(folder.data, 'telemetry'))
   assert.ok(sealedBefore.length > 0 && sealedBefore.every((block) => before.some((file) => file.includes(block))))
+  const rows = sealedDevices(folder.data)
+  const holds = (): boolean => bytesIn(folder.data).some((file) => rows.some((row) => file.includes(row)))
+  assert.ok(rows.length === 1 && holds())
   await server.operate('DELETE', `/hubs/${HUB}/devices/d`)
+  // Emptied in the next idle moment.
+  while (holds()) await setImmediate()
   await server.operate('POST', `/hubs/${HUB}/devices/d/erase-events`)
   let erasure: KeyFacts['erasure'] = null
   do erasure = (await server.operate<KeyFacts>('GET', '/keys')).erasure
