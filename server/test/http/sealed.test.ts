@@ -4,7 +4,7 @@ import { startServer } from './running-server.ts'
 
 test('that a device must seal is set by the management API and stays when others change the device', async (t) => {
   const server = await startServer(t)
-  const path = '/holdfast/v1/hubs/plant/devices/meter-4'
+  const path = '/hubs/plant/devices/meter-4'
   const authentication = { type: 'certificateAuthority' }
 
   const { json: created } = await server.operate(path, { method: 'PUT', body: { authentication } })
@@ -30,7 +30,7 @@ test('that a device must seal is set by the management API and stays when others
 
 test('an enrollment carries it; whoever writes the enrollment without it leaves it as it is', async (t) => {
   const server = await startServer(t)
-  for (const path of ['/holdfast/v1/enrollments/meter-4', '/holdfast/v1/enrollment-groups/line-1']) {
+  for (const path of ['/enrollments/meter-4', '/enrollment-groups/line-1']) {
     const attestation = { type: 'symmetricKey' }
     const { json: made } = await server.operate(path, { method: 'PUT', body: { attestation, sealed: 'verify' } })
     assert.equal(made.sealed, 'verify')
