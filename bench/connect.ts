@@ -41,7 +41,7 @@ const CLOCK_TICKS = 100
 export async function measureConnect(
   options: { connects?: number; idle?: number } = {},
 ): Promise<readonly ConnectMark[]> {
-  const { connects = 600, idle = 1_000 } = options
+  const { connects = 300, idle = 1_000 } = options
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'))
   const { root, devices } = await makeFleet(idle)
   const subjects: Subject[] = []

@@ -18,6 +18,8 @@ import { partitionOf } from './partition.ts'
 
 /** Events of all hubs that may wait for the disk. */
 const MAX_WAITING = 10_000
+/** What happens within this time goes to disk together: a fleet that connects must not cost a commit for each device. */
+const GATHER_MS = 50
 /** Refusals in a second: a flood of them leaves the streams to what happens. All of them are counted in the metrics. */
 const MAX_REFUSALS_PER_SECOND = 100
 
@@ -38,6 +40,8 @@ export interface OperationsParts {
  */
 export class Operations implements DeviceLifecycle {
   readonly #parts: OperationsParts
+  readonly #gathered: Operation[] = []
+  #gathering: NodeJS.Timeout | null = null
   readonly #underway = new Set<Promise<void>>()
   /** By hub: events that are missing since the last one written. */
   readonly #dropped = new Map<HubName, number>()
@@ -82,18 +86,25 @@ export class Operations implements DeviceLifecycle {
 
   /** Resolves when everything that was taken until now is in the log or has failed. */
   async flush(): Promise<void> {
+    this.#writeGathered()
     await Promise.all(this.#underway)
   }
 
   #write(operation: Operation): void {
-    const hub = this.#hubOf(operation)
-    if (this.#underway.size >= MAX_WAITING) return this.#drop(operation)
-    const dropped = this.#dropped.get(hub.name) ?? 0
-    if (dropped > 0) {
-      this.#dropped.delete(hub.name)
-      this.#append(events.droppedEvent(hub.name, dropped, this.#stamp()), hub)
-    }
-    this.#append(operation, hub)
+    if (this.#underway.size + this.#gathered.length >= MAX_WAITING) return this.#drop(operation)
+    const { name } = this.#hubOf(operation)
+    const dropped = this.#dropped.get(name) ?? 0
+    if (dropped > 0) this.#gathered.push(events.droppedEvent(name, dropped, this.#stamp()))
+    this.#dropped.delete(name)
+    this.#gathered.push(operation)
+    this.#gathering ??= setTimeout(() => this.#writeGathered(), GATHER_MS)
+  }
+
+  /** In one turn of the event loop, so that the log makes one batch of it. */
+  #writeGathered(): void {
+    if (this.#gathering !== null) clearTimeout(this.#gathering)
+    this.#gathering = null
+    for (const operation of this.#gathered.splice(0)) this.#append(operation, this.#hubOf(operation))
   }
 
   #append(operation: Operation, hub: HubDefinition): void {
