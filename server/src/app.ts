@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PathVerifier } from '@holdfast/pki'
 import { AmqpHead } from './amqp/head.ts'
+import { AuditLog, auditFolder } from './audit/audit-log.ts'
+import type { SecurityEvents } from './audit/security-events.ts'
+import { recordLife } from './audit/server-life.ts'
 import { ConfigError } from './config.ts'
 import type { Config, HubConfig } from './config.ts'
 import type { HubError } from './errors.ts'
 import { serveHttp } from './http/api.ts'
 import { twinJson } from './http/service/twin-json.ts'
-import { hasManagementToken, issueManagementToken } from './http/management/access.ts'
 import { ensurePolicies } from './hub/access-policies.ts'
 import { Alarms } from './hub/alarms.ts'
 import { Door } from './hub/authenticate.ts'
@@ -27,6 +28,7 @@ import { Operations } from './hub/operations.ts'
 import { PathTrust } from './hub/path-trust.ts'
 import { Quarantine } from './hub/quarantine.ts'
 import { Refusals } from './hub/refusals.ts'
+import { keepTrimmed } from './hub/retention.ts'
 import { Revocations } from './hub/revocations.ts'
 import { SessionWatch } from './hub/session-watch.ts'
 import { SealedMessages } from './hub/sealed.ts'
@@ -52,6 +54,9 @@ import { ServerIdentity } from './net/server-identity.ts'
 import type { Bus } from './ports/bus.ts'
 import type { Clock, Randomness } from './ports/clock.ts'
 import type { Registry } from './ports/registry.ts'
+import { Approvals } from './operators/approvals.ts'
+import { Operators } from './operators/operators.ts'
+import { keepOwnerToken } from './operators/owner-token.ts'
 import { AllocationWebhook } from './provisioning/allocation-webhook.ts'
 import { Enrollments } from './provisioning/enrollments.ts'
 import { loadIdScope } from './provisioning/id-scope.ts'
@@ -62,11 +67,9 @@ import { holdsSealedData, openSqliteStores } from './sqlite/open.ts'
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'] as const
 /** How long what is in flight may take to finish when the server stops. */
 const GRACE_MS = 10_000
-const TRIM_INTERVAL_MS = 10 * 60 * 1000
 /** Verified CA keys and signatures kept for the next connect. */
 const VERIFIER_CACHE = 10_000
 const HOUR = 60 * 60 * 1000
-const MEGABYTE = 1024 * 1024
 
 export interface RunningServer {
   readonly ports: {
@@ -152,6 +155,11 @@ async function assemble(
     fileSealer.add(key)
     await stores.sealing.addKey(key)
   })
+  const audit = await AuditLog.open({ folder: auditFolder(config.data), secrets, clock, log })
+  const life = recordLife(audit, { config })
+  onClose(() => life.close())
+  const operators = await Operators.open({ settings: registry.settings, clock, random })
+  const managementTokenFile = await keepOwnerToken(config.data, operators)
   const hubs = await openHubs(config, registry)
   await makePolicies(config, registry, random)
 
@@ -189,7 +197,7 @@ async function assemble(
   const quarantine = new Quarantine({ registry, bus, clock })
   const duplicates = new Duplicates({ hubs, refusals, quarantine, alarms, clock, log })
   const sessions = new Sessions({ registry, revocations, bus, clock, log, metrics, duplicates })
-  writeDown({ operations, refusals, revocations, alarms, sessions })
+  writeDown({ operations, refusals, revocations, alarms, sessions, events: life.events })
   onClose(() => sessions.close())
   const watch = new SessionWatch({ sessions, trust, anchors, hubs, registry, bus, clock, log })
   onClose(() => watch.close())
@@ -265,7 +273,10 @@ async function assemble(
       const present = await registry.devices.get(hub, deviceId)
       return telemetryLog.erase(hub, deviceId, present?.generationId ?? null)
     },
-    resealFiles: () => resealKeys({ folder: join(config.data, 'tls'), secrets }),
+    resealFiles: () => {
+      resealKeys({ folder: join(config.data, 'tls'), secrets })
+      audit.reseal()
+    },
     clock,
     log,
   })
@@ -331,6 +342,10 @@ async function assemble(
     enrollments,
     registrar,
     policies: registry.policies,
+    operators,
+    approvals: new Approvals({ clock, random }),
+    audit,
+    secondPerson: config.management.secondPerson,
     keyOperations,
     identity,
     settings: registry.settings,
@@ -344,8 +359,7 @@ async function assemble(
     log,
     metrics,
   })
-  const managementTokenFile = await keepManagementToken(config.data, registry, random)
-  onClose(keepTrimmed(config, telemetryLog, clock, log))
+  onClose(keepTrimmed(config.retention, telemetryLog, clock, log))
   ports = await listeners.start()
   onClose(async () => {
     accepting = false
@@ -402,15 +416,18 @@ async function openRevocation(
   return { trust, crls }
 }
 
-/** What happens goes to the operations streams. */
+/** What happens goes to the operations streams, and what is about security to the audit log. */
 function writeDown(parts: {
   operations: Operations
   refusals: Refusals
   revocations: Revocations
   alarms: Alarms
   sessions: Sessions
+  events: SecurityEvents
 }): void {
-  const { operations, refusals, revocations, alarms, sessions } = parts
+  const { operations, refusals, revocations, alarms, sessions, events } = parts
+  refusals.onRecord((refusal) => events.refused(refusal))
+  alarms.onRaise((alarm) => events.alarmed(alarm))
   sessions.onChange((session, change) => operations.connection(session, change))
   refusals.onRecord((refusal) => operations.refused(refusal))
   alarms.onRaise((alarm) => operations.alarmed(alarm))
@@ -458,40 +475,4 @@ function listenAddress(config: Config): string {
   if (config.listen.address !== null) return config.listen.address
   const names = [...config.hubs.flatMap((hub) => hub.hosts), ...config.provisioning.hosts]
   return names.every((name) => name === 'localhost') ? 'localhost' : '::'
-}
-
-/** Made at the first start; a lost file is replaced by a new token, which makes the old one worthless. */
-async function keepManagementToken(folder: string, registry: Registry, random: Randomness): Promise<string> {
-  const file = join(folder, 'management.token')
-  if (existsSync(file) && (await hasManagementToken(registry.settings))) return file
-  const token = await issueManagementToken(registry.settings, random)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  writeFileSync(file, `${token}\n`, { mode: 0o600, flush: true })
-  return file
-}
-
-/** Applies the retention now and then; returns the way to stop. */
-function keepTrimmed(
-  config: Config,
-  log: { trim(limits: { before: number; maxBytes: number }): Promise<unknown> },
-  clock: Clock,
-  logger: Log,
-): () => Promise<void> {
-  let running: Promise<unknown> = Promise.resolve()
-  const trim = (): void => {
-    const limits = {
-      before: clock.now() - config.retention.hours * HOUR,
-      maxBytes: config.retention.megabytes * MEGABYTE,
-    }
-    running = log
-      .trim(limits)
-      .catch((error: unknown) => logger.error({ err: error }, 'old events could not be dropped'))
-  }
-  trim()
-  const timer = setInterval(trim, TRIM_INTERVAL_MS)
-  timer.unref()
-  return async () => {
-    clearInterval(timer)
-    await running
-  }
 }

@@ -186,6 +186,16 @@ export const ConfigFile = Type.Object(
       },
       { additionalProperties: false, default: {} },
     ),
+    management: Type.Object(
+      {
+        secondPerson: Type.Boolean({
+          default: false,
+          description:
+            'Whether another operator must approve what cuts devices off or weakens a check, such as deleting or revoking a CA.',
+        }),
+      },
+      { additionalProperties: false, default: {} },
+    ),
     webhooks: Type.Object(
       {
         timeoutSeconds: Type.Integer({

@@ -13,12 +13,14 @@ const ALLOWED: Record<string, readonly string[]> = {
   hub: ['ports', 'model', 'pki', 'seal'],
   provisioning: ['hub', 'ports', 'model', 'pki'],
   keys: ['ports', 'model'],
+  audit: ['ports', 'model'],
+  operators: ['ports', 'model'],
   sqlite: ['keys', 'ports', 'model'],
   local: ['ports', 'model'],
   net: ['hub', 'ports', 'model', 'pki', 'config'],
   mqtt: ['hub', 'provisioning', 'net', 'ports', 'model', 'pki'],
   amqp: ['hub', 'provisioning', 'net', 'ports', 'model', 'pki'],
-  http: ['hub', 'provisioning', 'keys', 'net', 'ports', 'model', 'pki'],
+  http: ['hub', 'provisioning', 'keys', 'audit', 'operators', 'net', 'ports', 'model', 'pki'],
 }
 const FREE = new Set(['errors', 'log', 'metrics'])
 

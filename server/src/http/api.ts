@@ -5,6 +5,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
+import type { AuditLog } from '../audit/audit-log.ts'
 import { HubError } from '../errors.ts'
 import type { Alarms } from '../hub/alarms.ts'
 import type { Door } from '../hub/authenticate.ts'
@@ -25,6 +26,8 @@ import type { Webhooks } from '../hub/webhooks.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ListenerPorts } from '../net/listeners.ts'
+import type { Approvals } from '../operators/approvals.ts'
+import type { Operators } from '../operators/operators.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
 import type { PolicyStore, SettingStore } from '../ports/registry.ts'
 import type { Enrollments } from '../provisioning/enrollments.ts'
@@ -40,11 +43,13 @@ import { provisioningApi } from './provisioning/provisioning-api.ts'
 import { provisioningFailure } from './provisioning/provisioning-failure.ts'
 import { armFailure } from './resource-manager/arm-failure.ts'
 import type { ProvisioningServiceFacts } from './resource-manager/provisioning-services.ts'
+import { recordActs } from './recorded-acts.ts'
 import { resourceManagerApi } from './resource-manager/resource-manager-api.ts'
 import { sendFailure } from './routes.ts'
 import type { FailureWording, Routes } from './routes.ts'
 import { hubFailure } from './service/hub-failure.ts'
 import { serviceApi } from './service/service-api.ts'
+import { demandStatedAccess } from './stated-access.ts'
 
 /** Everything that the HTTP heads use of the server. */
 export interface HttpParts {
@@ -68,6 +73,11 @@ export interface HttpParts {
   readonly enrollments: Enrollments
   readonly registrar: Registrar
   readonly policies: PolicyStore
+  readonly operators: Operators
+  readonly approvals: Approvals
+  readonly audit: AuditLog
+  /** Whether dangerous acts need a second person. */
+  readonly secondPerson: boolean
   readonly keyOperations: KeyParts['keyOperations']
   readonly identity: KeyParts['identity']
   readonly settings: SettingStore
@@ -105,10 +115,12 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
       info: { title: 'Holdfast', version: '1', description: 'The HTTP APIs of a Holdfast server.' },
     },
   })
+  demandStatedAccess(app)
+  recordActs(app, parts)
   // One door for both of the operator's APIs, so that a guesser is counted once.
-  const withToken = { ...parts, requireToken: new ManagementAccess(parts).requireToken() }
+  const withAccess = { ...parts, access: new ManagementAccess(parts) }
   for (const head of [serviceApi, deviceApi, provisioningApi, resourceManagerApi, managementApi])
-    await app.register(async (routes) => head(routes as Routes, withToken))
+    await app.register(async (routes) => head(routes as Routes, withAccess))
   await app.ready()
   return { close: () => app.close() }
 }

@@ -7,6 +7,7 @@ import type { DeviceMessage } from '../../model/message.ts'
 import { authorizationOf, hostOf } from '../authorization.ts'
 import { peerOfRequest } from '../request-peer.ts'
 import type { Routes } from '../routes.ts'
+import { FOR_DEVICES } from '../stated-access.ts'
 import { BATCH_CONTENT_TYPE, messagesOfBatch } from './message-batch.ts'
 import { headerPairs, messageFrom } from './message-headers.ts'
 
@@ -30,6 +31,7 @@ export function deviceApi(routes: Routes, { door, telemetry }: DeviceApiParts): 
   routes.post(
     '/devices/:deviceId/messages/events',
     {
+      config: FOR_DEVICES,
       bodyLimit: MESSAGE_BYTES,
       schema: { tags, summary: 'Send a message or a batch', params: Type.Object({ deviceId: Type.String() }) },
       onRequest: async (request) => {

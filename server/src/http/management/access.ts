@@ -1,102 +1,130 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
+import type { AuditLog } from '../../audit/audit-log.ts'
 import { HubError } from '../../errors.ts'
 import { ofPeer } from '../../hub/refusals.ts'
-import type { Refusals } from '../../hub/refusals.ts'
-import type { Clock, Randomness } from '../../ports/clock.ts'
-import type { SettingStore } from '../../ports/registry.ts'
+import type { RefusedError, Refusals } from '../../hub/refusals.ts'
+import { roleMay } from '../../model/operator.ts'
+import type { OperatorRight } from '../../model/operator.ts'
+import type { Peer } from '../../model/peer.ts'
+import type { RefusalRule } from '../../model/refusal.ts'
+import type { AuthenticatedOperator, LogInFailure, Operators } from '../../operators/operators.ts'
+import type { Clock } from '../../ports/clock.ts'
 import { authorizationOf, bearerTokenOf } from '../authorization.ts'
 import { peerOfRequest } from '../request-peer.ts'
 import type { RequestStep } from '../routes.ts'
+import { letIn } from '../stated-access.ts'
+import type { Act, StatedAccess } from '../stated-access.ts'
 
-const SETTING = 'management.token-sha256'
-/** Lets secret scanners recognise a leaked token. */
-const TOKEN_PREFIX = 'holdfast_'
-const TOKEN_BYTES = 32
-
-/** Wrong tokens that an address may show within the window before it is put off. */
+/** Failed log-ins of an address, or in the name of an operator, within the window before more are put off. */
 const TOLERATED_FAILURES = 10
 const FAILURE_WINDOW_MS = 60_000
-const MAX_REMEMBERED_ADDRESSES = 1_000
+const MAX_REMEMBERED = 1_000
 
-/**
- * Makes a new management token, which from now on is the only one, and returns its text. Only its digest is stored, so
- * this is the one chance to keep it: it belongs into a file that nobody but the operator can read.
- */
-export async function issueManagementToken(settings: SettingStore, random: Randomness): Promise<string> {
-  const token = TOKEN_PREFIX + Buffer.from(random.bytes(TOKEN_BYTES)).toString('base64url')
-  await settings.put(SETTING, digestOf(token).toString('hex'))
-  return token
+/** What a route takes into its options to be for operators. */
+export interface OperatorRoute {
+  readonly onRequest: RequestStep
+  readonly config: { readonly access: StatedAccess }
 }
 
-/** Whether a token was ever issued. */
-export async function hasManagementToken(settings: SettingStore): Promise<boolean> {
-  return (await settings.get(SETTING)) !== null
+interface AccessParts {
+  readonly operators: Operators
+  readonly refusals: Refusals
+  readonly audit: AuditLog
+  readonly clock: Clock
 }
 
-/** The door of the operator's APIs: the bearer of the management token may do everything. */
+/** The one door of the operator's APIs: who is it, and does the role have the right that the route states? */
 export class ManagementAccess {
-  readonly #settings: SettingStore
-  readonly #refusals: Refusals
-  readonly #clock: Clock
-  /** In order of the window's start; bounded by MAX_REMEMBERED_ADDRESSES, the oldest goes first. */
+  readonly #parts: AccessParts
+  readonly #operators = new WeakMap<FastifyRequest, AuthenticatedOperator>()
+  /** By address or operator, in order of the window's start; bounded by MAX_REMEMBERED, the oldest goes first. */
   readonly #failures = new Map<string, { since: number; count: number }>()
 
-  constructor(deps: { settings: SettingStore; refusals: Refusals; clock: Clock }) {
-    this.#settings = deps.settings
-    this.#refusals = deps.refusals
-    this.#clock = deps.clock
+  constructor(parts: AccessParts) {
+    this.#parts = parts
   }
 
-  /** The step that each protected route names first; it runs before the body is read. */
-  requireToken(): RequestStep {
-    return (request) => this.check(request)
+  /** For a route that needs this right; it is judged before the body is read. With `act`, what the route does is recorded. */
+  may(right: OperatorRight, act?: Act): OperatorRoute {
+    return {
+      onRequest: (request) => this.#admit(request, right),
+      config: { access: { kind: 'operator', right, ...(act && { act }) } },
+    }
   }
 
-  /** Rejects with `unauthorized`, or with `throttled` while an address tries again and again; a right token always passes. */
-  async check(request: FastifyRequest): Promise<void> {
+  /** Whether an admitted operator has one more right, e.g. to see the keys of what he may see. */
+  allows(request: FastifyRequest, right: OperatorRight): boolean {
+    return roleMay(this.operatorOf(request).role, right)
+  }
+
+  operatorOf(request: FastifyRequest): AuthenticatedOperator {
+    const operator = this.#operators.get(request)
+    if (operator === undefined) throw new HubError('internal', 'This route lets requests in without a log-in.')
+    return operator
+  }
+
+  /** Rejects with `unauthorized`, `forbidden`, or `throttled` while somebody tries again and again. */
+  async #admit(request: FastifyRequest, right: OperatorRight): Promise<void> {
+    const peer = peerOfRequest(request)
+    const operator = this.#logIn(request, peer)
+    if ('rule' in operator) throw this.#refuse(peer, operator)
+    const { name, role, method } = operator
+    const actor = { name, role, method }
+    this.#operators.set(request, operator)
+    letIn(request, actor)
+    if (roleMay(role, right)) return
+    const { address, protocol } = peer
+    const target = { method: request.method, path: request.routeOptions.url ?? null, right }
+    const from = { address, protocol }
+    this.#parts.audit.note({ kind: 'event', act: 'access.denied', who: actor, from, trackingId: request.id, target })
+    throw new HubError('forbidden', `'${name}' has the role ${role}, which has no right to ${right}.`)
+  }
+
+  #logIn(request: FastifyRequest, { chain }: Peer): AuthenticatedOperator | Failure {
+    if (authorizationOf(request) === null) {
+      const [leaf] = chain
+      return leaf === undefined ? { rule: 'token-missing', principal: null } : this.#parts.operators.byCertificate(leaf)
+    }
     const token = bearerTokenOf(request)
-    if (token !== null && (await this.#isCurrent(token))) return
-    const { address } = peerOfRequest(request)
-    const wait = this.#countFailure(address)
+    return token === null ? { rule: 'token-signature-wrong', principal: null } : this.#parts.operators.byToken(token)
+  }
+
+  #refuse(peer: Peer, { rule, principal }: Failure): RefusedError | HubError {
+    const waits = [`address ${peer.address}`, ...(principal === null ? [] : [`operator ${principal}`])].map((who) =>
+      this.#countFailure(who),
+    )
+    const wait = Math.max(...waits)
     if (wait > 0)
-      throw new HubError('throttled', 'Too many wrong management tokens from this address.', { retryAfter: wait })
-    throw this.#refusals.refuse(
+      return new HubError('throttled', 'Too many failed log-ins of this address or operator.', { retryAfter: wait })
+    return this.#parts.refusals.refuse(
       {
         area: 'http',
         hub: null,
-        ...ofPeer(peerOfRequest(request)),
-        identity: 'management',
-        rule: authorizationOf(request) === null ? 'token-missing' : 'token-signature-wrong',
-        message: 'The request carries no valid management token.',
-        remedy: "Send 'Authorization: Bearer <token>' with the token from the server's management token file.",
+        ...ofPeer(peer),
+        identity: principal === null ? 'management' : `management: ${principal}`,
+        rule,
+        message: 'The request carries no valid management token and no certificate of an operator.',
+        remedy:
+          "Send 'Authorization: Bearer <token>' with a token of an operator, or the one from the server's management token file.",
       },
       'unauthorized',
     )
   }
 
-  /** Digests have one length whatever was sent, and comparing them takes one time. */
-  async #isCurrent(token: string): Promise<boolean> {
-    const stored = await this.#settings.get(SETTING)
-    return stored !== null && timingSafeEqual(digestOf(token), Buffer.from(stored, 'hex'))
-  }
-
-  /** Seconds to wait, or 0 while the address is still tolerated. */
-  #countFailure(address: string): number {
-    const now = this.#clock.now()
-    const known = this.#failures.get(address)
+  /** Seconds to wait, or 0 while failures are still tolerated. */
+  #countFailure(who: string): number {
+    const now = this.#parts.clock.now()
+    const known = this.#failures.get(who)
     if (known !== undefined && now - known.since < FAILURE_WINDOW_MS) {
       known.count++
       return known.count > TOLERATED_FAILURES ? Math.ceil((known.since + FAILURE_WINDOW_MS - now) / 1000) : 0
     }
-    this.#failures.delete(address)
-    this.#failures.set(address, { since: now, count: 1 })
+    this.#failures.delete(who)
+    this.#failures.set(who, { since: now, count: 1 })
     const [oldest] = this.#failures.keys()
-    if (this.#failures.size > MAX_REMEMBERED_ADDRESSES && oldest !== undefined) this.#failures.delete(oldest)
+    if (this.#failures.size > MAX_REMEMBERED && oldest !== undefined) this.#failures.delete(oldest)
     return 0
   }
 }
 
-function digestOf(token: string): Buffer {
-  return createHash('sha256').update(token, 'utf8').digest()
-}
+type Failure = LogInFailure | { readonly rule: Extract<RefusalRule, 'token-missing'>; readonly principal: null }

@@ -3,7 +3,8 @@ import { HubError } from '../../errors.ts'
 import type { Alarms } from '../../hub/alarms.ts'
 import { ALARM_KINDS } from '../../model/alarm.ts'
 import { parseHubName, printable } from '../../model/ids.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 import { Followers, MAX_WAIT_SECONDS } from './followers.ts'
 
 const tags = ['management: alarms']
@@ -21,15 +22,15 @@ const ListQuery = Type.Object({
 
 export interface AlarmParts {
   readonly alarms: Alarms
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** What an operator is to look at, newest first, with the evidence; `wait` with `after` follows what comes. */
-export function alarmRoutes(routes: Routes, { alarms, requireToken: onRequest }: AlarmParts): void {
+export function alarmRoutes(routes: Routes, { alarms, access }: AlarmParts): void {
   const followers = new Followers(routes)
   routes.get(
     '/holdfast/v1/alarms',
-    { onRequest, schema: { tags, summary: 'List or follow', querystring: ListQuery } },
+    { ...access.may('alarms.read'), schema: { tags, summary: 'List or follow', querystring: ListQuery } },
     async ({ query }, reply) => {
       const { wait = 0, limit = 100, hub, ...rest } = query
       const filter = { ...rest, ...(hub === undefined ? {} : { hub: parseHubName(hub) }), limit }
@@ -39,7 +40,10 @@ export function alarmRoutes(routes: Routes, { alarms, requireToken: onRequest }:
   )
   routes.get(
     '/holdfast/v1/alarms/:id',
-    { onRequest, schema: { tags, summary: 'Show', params: Type.Object({ id: Type.String({ maxLength: 64 }) }) } },
+    {
+      ...access.may('alarms.read'),
+      schema: { tags, summary: 'Show', params: Type.Object({ id: Type.String({ maxLength: 64 }) }) },
+    },
     async ({ params }) => {
       const alarm = await alarms.get(params.id)
       if (alarm === null) throw new HubError('operation-not-found', `There is no alarm '${printable(params.id)}'.`)

@@ -8,7 +8,9 @@ import type { ExpectedEtag } from '../../model/etag.ts'
 import { certificateFromText } from '../resource-manager/certificate-text.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import { peerOfRequest } from '../request-peer.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { Act } from '../stated-access.ts'
+import type { ManagementAccess } from './access.ts'
 
 const tags = ['management: certificate authorities']
 const HubParams = Type.Object({ hub: Type.String() })
@@ -28,20 +30,31 @@ const ONE = `${ALL}/:name`
 export interface AuthorityParts {
   readonly hubs: Hubs
   readonly authorities: CertificateAuthorities
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** The register of CAs for the operator. Without If-Match a change goes to whatever version is there. */
-export function authorityRoutes(routes: Routes, { hubs, authorities, requireToken: onRequest }: AuthorityParts): void {
-  routes.get(ALL, { onRequest, schema: { tags, summary: 'List', params: HubParams } }, async ({ params }) => ({
-    value: (await authorities.list(hubNamed(hubs, params.hub).name)).map(authorityJson),
-  }))
-  routes.get(ONE, { onRequest, schema: { tags, summary: 'Show', params: AuthorityParams } }, async ({ params }) =>
-    authorityJson(await authorities.get(hubNamed(hubs, params.hub).name, params.name)),
+export function authorityRoutes(routes: Routes, { hubs, authorities, access }: AuthorityParts): void {
+  const before: Act['before'] = async ({ hub = '', name = '' }) =>
+    authorityJson(await authorities.get(hubNamed(hubs, hub).name, name))
+  routes.get(
+    ALL,
+    { ...access.may('authorities.read'), schema: { tags, summary: 'List', params: HubParams } },
+    async ({ params }) => ({
+      value: (await authorities.list(hubNamed(hubs, params.hub).name)).map(authorityJson),
+    }),
+  )
+  routes.get(
+    ONE,
+    { ...access.may('authorities.read'), schema: { tags, summary: 'Show', params: AuthorityParams } },
+    async ({ params }) => authorityJson(await authorities.get(hubNamed(hubs, params.hub).name, params.name)),
   )
   routes.put(
     ONE,
-    { onRequest, schema: { tags, summary: 'Register', params: AuthorityParams, body: AuthorityBody } },
+    {
+      ...access.may('authorities.write', { name: 'authority.register', before }),
+      schema: { tags, summary: 'Register', params: AuthorityParams, body: AuthorityBody },
+    },
     async (request) => {
       const { params, body, headers } = request
       const ifMatch = headers['if-match']
@@ -60,7 +73,10 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, requireToke
   )
   routes.delete(
     ONE,
-    { onRequest, schema: { tags, summary: 'Delete', params: AuthorityParams } },
+    {
+      ...access.may('authorities.write', { name: 'authority.delete', before, isDangerous: () => true }),
+      schema: { tags, summary: 'Delete', params: AuthorityParams },
+    },
     async ({ params, headers }, reply) => {
       await authorities.delete(hubNamed(hubs, params.hub).name, params.name, expectedOf(headers))
       return reply.code(204).send()
@@ -69,13 +85,13 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, requireToke
 }
 
 /** The two steps that prove possession of a CA's key. */
-export function authorityProofRoutes(
-  routes: Routes,
-  { hubs, authorities, requireToken: onRequest }: AuthorityParts,
-): void {
+export function authorityProofRoutes(routes: Routes, { hubs, authorities, access }: AuthorityParts): void {
   routes.post(
     `${ONE}/code`,
-    { onRequest, schema: { tags, summary: 'Issue a verification code', params: AuthorityParams } },
+    {
+      ...access.may('authorities.write', { name: 'authority.issue-code' }),
+      schema: { tags, summary: 'Issue a verification code', params: AuthorityParams },
+    },
     async ({ params, headers }) => {
       const hub = hubNamed(hubs, params.hub).name
       return authorityJson(await authorities.generateVerificationCode(hub, params.name, expectedOf(headers)))
@@ -83,7 +99,10 @@ export function authorityProofRoutes(
   )
   routes.post(
     `${ONE}/proof`,
-    { onRequest, schema: { tags, summary: 'Prove possession', params: AuthorityParams, body: ProofBody } },
+    {
+      ...access.may('authorities.write', { name: 'authority.prove' }),
+      schema: { tags, summary: 'Prove possession', params: AuthorityParams, body: ProofBody },
+    },
     async (request) => {
       const { params, body, headers } = request
       const hub = hubNamed(hubs, params.hub).name

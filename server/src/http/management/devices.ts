@@ -6,7 +6,9 @@ import type { Device } from '../../model/device.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import { parseDeviceId } from '../../model/ids.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { Act } from '../stated-access.ts'
+import type { ManagementAccess } from './access.ts'
 import { deviceJson, AuthenticationBody, CapabilitiesBody } from '../service/device-json.ts'
 
 const tags = ['management: devices']
@@ -44,40 +46,53 @@ export interface ManagedDeviceParts {
   readonly hubs: Hubs
   readonly devices: Devices
   readonly sessions: Sessions
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** Device identities for the operator. */
 export function managedDeviceRoutes(routes: Routes, parts: ManagedDeviceParts): void {
-  const { hubs, devices, sessions, requireToken: onRequest } = parts
+  const { hubs, devices, sessions, access } = parts
   const show = showDevice(sessions)
 
   routes.get(
     ALL,
-    { onRequest, schema: { tags, summary: 'List', params: HubParams, querystring: ListQuery } },
-    async ({ params, query }) => {
+    { ...access.may('devices.read'), schema: { tags, summary: 'List', params: HubParams, querystring: ListQuery } },
+    async (request) => {
+      const { params, query } = request
       const { after, limit = 100 } = query
       const page = await devices.list(
         hubNamed(hubs, params.hub).name,
         limit,
         after === undefined ? null : parseDeviceId(after),
       )
-      return { value: page.map(show), next: page.length === limit ? (page.at(-1)?.deviceId ?? null) : null }
+      const value = page.map((device) => hideKeys(show(device), access.allows(request, 'devices.secrets')))
+      return { value, next: page.length === limit ? (page.at(-1)?.deviceId ?? null) : null }
     },
   )
-  routes.get(ONE, { onRequest, schema: { tags, summary: 'Show', params: DeviceParams } }, async ({ params }) =>
-    show(await devices.get(hubNamed(hubs, params.hub).name, parseDeviceId(params.deviceId))),
+  routes.get(
+    ONE,
+    { ...access.may('devices.read'), schema: { tags, summary: 'Show', params: DeviceParams } },
+    async (request) => {
+      const { hub, deviceId } = request.params
+      const device = show(await devices.get(hubNamed(hubs, hub).name, parseDeviceId(deviceId)))
+      return hideKeys(device, access.allows(request, 'devices.secrets'))
+    },
   )
 }
 
 /** Changes of device identities. PUT creates; with If-Match it replaces. */
 export function managedDeviceChangeRoutes(routes: Routes, parts: ManagedDeviceParts): void {
-  const { hubs, devices, sessions, requireToken: onRequest } = parts
+  const { hubs, devices, sessions, access } = parts
   const show = showDevice(sessions)
+  const before: Act['before'] = async ({ hub = '', deviceId = '' }) =>
+    show(await devices.get(hubNamed(hubs, hub).name, parseDeviceId(deviceId)))
 
   routes.put(
     ONE,
-    { onRequest, schema: { tags, summary: 'Create or replace', params: DeviceParams, body: DeviceBody } },
+    {
+      ...access.may('devices.write', { name: 'device.put', before }),
+      schema: { tags, summary: 'Create or replace', params: DeviceParams, body: DeviceBody },
+    },
     async ({ params, body, headers }) => {
       const hub = hubNamed(hubs, params.hub).name
       const spec = { ...body, deviceId: parseDeviceId(params.deviceId) }
@@ -92,7 +107,7 @@ export function managedDeviceChangeRoutes(routes: Routes, parts: ManagedDevicePa
   routes.patch(
     ONE,
     {
-      onRequest,
+      ...access.may('devices.write', { name: 'device.change', before }),
       schema: { tags, summary: 'Enable, disable, demand sealed messages', params: DeviceParams, body: StatusBody },
     },
     async ({ params, body }) => {
@@ -106,7 +121,10 @@ export function managedDeviceChangeRoutes(routes: Routes, parts: ManagedDevicePa
   )
   routes.delete(
     ONE,
-    { onRequest, schema: { tags, summary: 'Delete', params: DeviceParams } },
+    {
+      ...access.may('devices.write', { name: 'device.delete', before }),
+      schema: { tags, summary: 'Delete', params: DeviceParams },
+    },
     async ({ params, headers }, reply) => {
       const expected = parseIfMatch(headers['if-match'] ?? '*')
       await devices.delete(hubNamed(hubs, params.hub).name, parseDeviceId(params.deviceId), expected)
@@ -129,4 +147,14 @@ function showDevice(sessions: Sessions) {
     duplicates: device.duplicates ?? null,
     quarantine: quarantineJson(device),
   })
+}
+
+/** Keys are for those who may use them. */
+function hideKeys<Shown extends Pick<ReturnType<typeof deviceJson>, 'authentication'>>(
+  device: Shown,
+  maySee: boolean,
+): Shown {
+  const { authentication } = device
+  if (maySee || !authentication.symmetricKey) return device
+  return { ...device, authentication: { ...authentication, symmetricKey: { primaryKey: null, secondaryKey: null } } }
 }

@@ -14,7 +14,8 @@ import { rehearse } from '../../provisioning/rehearsal.ts'
 import type { RehearsalParts } from '../../provisioning/rehearsal.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import { peerOfRequest } from '../request-peer.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 
 const DoctorBody = Type.Object(
   {
@@ -39,7 +40,7 @@ const MENDED_BY_REGISTERING: ReadonlySet<RefusalRule> = new Set([
 
 export interface DoctorRoutesParts {
   readonly rehearsing: RehearsalParts
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 interface Question {
@@ -52,11 +53,11 @@ interface Question {
 }
 
 /** A dry run of a connect and of a registration: the doors' own judgement, step by step, with nothing recorded. */
-export function doctorRoutes(routes: Routes, { rehearsing, requireToken: onRequest }: DoctorRoutesParts): void {
+export function doctorRoutes(routes: Routes, { rehearsing, access }: DoctorRoutesParts): void {
   routes.post(
     '/holdfast/v1/hubs/:hub/doctor',
     {
-      onRequest,
+      ...access.may('devices.read'),
       schema: {
         tags: ['management: diagnosis'],
         summary: 'Examine a chain',

@@ -6,7 +6,8 @@ import type { Device } from '../../model/device.ts'
 import { DUPLICATE_POLICIES } from '../../model/device.ts'
 import { parseDeviceId } from '../../model/ids.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 import { quarantineJson } from './devices.ts'
 
 const tags = ['management: devices']
@@ -25,15 +26,18 @@ export interface DuplicateRoutesParts {
   readonly hubs: Hubs
   readonly quarantine: Quarantine
   readonly operations: Pick<Operations, 'released'>
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** What happens to a device that connects twice at once. */
 export function duplicateRoutes(routes: Routes, parts: DuplicateRoutesParts): void {
-  const { hubs, quarantine, operations, requireToken: onRequest } = parts
+  const { hubs, quarantine, operations, access } = parts
   routes.put(
     `${DEVICE}/duplicates`,
-    { onRequest, schema: { tags, summary: 'Set the policy of duplicates', params: DeviceParams, body: PolicyBody } },
+    {
+      ...access.may('devices.write', { name: 'device.set-duplicates' }),
+      schema: { tags, summary: 'Set the policy of duplicates', params: DeviceParams, body: PolicyBody },
+    },
     async ({ params, body }) =>
       stateJson(
         await quarantine.setPolicy(hubNamed(hubs, params.hub).name, parseDeviceId(params.deviceId), body.policy),
@@ -41,7 +45,10 @@ export function duplicateRoutes(routes: Routes, parts: DuplicateRoutesParts): vo
   )
   routes.post(
     `${DEVICE}/release`,
-    { onRequest, schema: { tags, summary: 'Release from quarantine', params: DeviceParams } },
+    {
+      ...access.may('quarantine.release', { name: 'device.release' }),
+      schema: { tags, summary: 'Release from quarantine', params: DeviceParams },
+    },
     async ({ params, ip }) => {
       const device = await quarantine.release(hubNamed(hubs, params.hub).name, parseDeviceId(params.deviceId))
       operations.released(device, `operator at ${ip}`)

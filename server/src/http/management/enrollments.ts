@@ -9,7 +9,9 @@ import {
 } from '../../provisioning/wire-enrollment.ts'
 import { registrationStateJson } from '../../provisioning/wire-registration.ts'
 import { EnrollmentGroupBody, IndividualEnrollmentBody } from '../provisioning/enrollment-bodies.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { Act } from '../stated-access.ts'
+import type { ManagementAccess } from './access.ts'
 
 const tags = ['management: enrollments']
 const IdParams = Type.Object({ id: Type.String() })
@@ -24,62 +26,82 @@ const PageQuery = Type.Object({
 
 export interface ManagedEnrollmentParts {
   readonly enrollments: Enrollments
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** Individual enrollments for the operator, in the shapes of the service API. PUT creates; with If-Match it replaces. */
-export function managedEnrollmentRoutes(
-  routes: Routes,
-  { enrollments, requireToken: onRequest }: ManagedEnrollmentParts,
-): void {
+export function managedEnrollmentRoutes(routes: Routes, { enrollments, access }: ManagedEnrollmentParts): void {
+  const before: Act['before'] = async ({ id = '' }) => showIndividual(await enrollments.getIndividual(id))
   const all = '/holdfast/v1/enrollments'
   const one = `${all}/:id`
-  routes.get(all, { onRequest, schema: { tags, summary: 'List', querystring: PageQuery } }, async ({ query }) =>
-    pageJson(await enrollments.listIndividual(pageOf(query)), showIndividual),
+  routes.get(
+    all,
+    { ...access.may('enrollments.read'), schema: { tags, summary: 'List', querystring: PageQuery } },
+    async ({ query }) => pageJson(await enrollments.listIndividual(pageOf(query)), showIndividual),
   )
-  routes.get(one, { onRequest, schema: { tags, summary: 'Show', params: IdParams } }, async ({ params }) =>
-    showIndividual(await enrollments.getIndividual(params.id)),
+  routes.get(
+    one,
+    { ...access.may('enrollments.read'), schema: { tags, summary: 'Show', params: IdParams } },
+    async ({ params }) => showIndividual(await enrollments.getIndividual(params.id)),
   )
   routes.put(
     one,
-    { onRequest, schema: { tags, summary: 'Create or replace', params: IdParams, body: IndividualBody } },
+    {
+      ...access.may('enrollments.write', { name: 'enrollment.put', before }),
+      schema: { tags, summary: 'Create or replace', params: IdParams, body: IndividualBody },
+    },
     async ({ params, body, headers }) => {
       const draft = { ...body, registrationId: params.id }
       return showIndividual(await enrollments.putIndividual(draft, expectedOf(headers)))
     },
   )
-  routes.delete(one, { onRequest, schema: { tags, summary: 'Delete', params: IdParams } }, async (request, reply) => {
-    await enrollments.deleteIndividual(request.params.id, expectedOf(request.headers))
-    return reply.code(204).send()
-  })
+  routes.delete(
+    one,
+    {
+      ...access.may('enrollments.write', { name: 'enrollment.delete', before }),
+      schema: { tags, summary: 'Delete', params: IdParams },
+    },
+    async (request, reply) => {
+      await enrollments.deleteIndividual(request.params.id, expectedOf(request.headers))
+      return reply.code(204).send()
+    },
+  )
   routes.get(
     `${one}/attestation`,
-    { onRequest, schema: { tags, summary: 'Show the attestation with its keys', params: IdParams } },
+    {
+      ...access.may('enrollments.secrets', { name: 'enrollment.show-keys' }),
+      schema: { tags, summary: 'Show the attestation with its keys', params: IdParams },
+    },
     async ({ params }) => attestationMechanismJson(await enrollments.attestation(params.id)),
   )
   routes.get(
     '/holdfast/v1/registrations/:id',
-    { onRequest, schema: { tags, summary: 'Show a registration', params: IdParams } },
+    { ...access.may('enrollments.read'), schema: { tags, summary: 'Show a registration', params: IdParams } },
     async ({ params }) => registrationStateJson(await enrollments.getRegistration(params.id)),
   )
 }
 
 /** Enrollment groups and what registered through them. */
-export function managedGroupRoutes(
-  routes: Routes,
-  { enrollments, requireToken: onRequest }: ManagedEnrollmentParts,
-): void {
+export function managedGroupRoutes(routes: Routes, { enrollments, access }: ManagedEnrollmentParts): void {
+  const before: Act['before'] = async ({ id = '' }) => showGroup(await enrollments.getGroup(id))
   const all = '/holdfast/v1/enrollment-groups'
   const one = `${all}/:id`
-  routes.get(all, { onRequest, schema: { tags, summary: 'List groups', querystring: PageQuery } }, async ({ query }) =>
-    pageJson(await enrollments.listGroups(pageOf(query)), showGroup),
+  routes.get(
+    all,
+    { ...access.may('enrollments.read'), schema: { tags, summary: 'List groups', querystring: PageQuery } },
+    async ({ query }) => pageJson(await enrollments.listGroups(pageOf(query)), showGroup),
   )
-  routes.get(one, { onRequest, schema: { tags, summary: 'Show a group', params: IdParams } }, async ({ params }) =>
-    showGroup(await enrollments.getGroup(params.id)),
+  routes.get(
+    one,
+    { ...access.may('enrollments.read'), schema: { tags, summary: 'Show a group', params: IdParams } },
+    async ({ params }) => showGroup(await enrollments.getGroup(params.id)),
   )
   routes.put(
     one,
-    { onRequest, schema: { tags, summary: 'Create or replace a group', params: IdParams, body: GroupBody } },
+    {
+      ...access.may('enrollments.write', { name: 'enrollment-group.put', before }),
+      schema: { tags, summary: 'Create or replace a group', params: IdParams, body: GroupBody },
+    },
     async ({ params, body, headers }) => {
       const draft = { ...body, enrollmentGroupId: params.id }
       return showGroup(await enrollments.putGroup(draft, expectedOf(headers)))
@@ -87,7 +109,10 @@ export function managedGroupRoutes(
   )
   routes.delete(
     one,
-    { onRequest, schema: { tags, summary: 'Delete a group', params: IdParams } },
+    {
+      ...access.may('enrollments.write', { name: 'enrollment-group.delete', before }),
+      schema: { tags, summary: 'Delete a group', params: IdParams },
+    },
     async (request, reply) => {
       await enrollments.deleteGroup(request.params.id, expectedOf(request.headers))
       return reply.code(204).send()
@@ -95,13 +120,16 @@ export function managedGroupRoutes(
   )
   routes.get(
     `${one}/attestation`,
-    { onRequest, schema: { tags, summary: 'Show the attestation with its keys', params: IdParams } },
+    {
+      ...access.may('enrollments.secrets', { name: 'enrollment-group.show-keys' }),
+      schema: { tags, summary: 'Show the attestation with its keys', params: IdParams },
+    },
     async ({ params }) => attestationMechanismJson(await enrollments.groupAttestation(params.id)),
   )
   routes.get(
     `${one}/registrations`,
     {
-      onRequest,
+      ...access.may('enrollments.read'),
       schema: { tags, summary: 'List what registered through a group', params: IdParams, querystring: PageQuery },
     },
     async ({ params, query }) =>

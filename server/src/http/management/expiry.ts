@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import type { ExpiryWatch } from '../../hub/expiry-watch.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 
 const DAY_SECONDS = 24 * 60 * 60
 const MAX_SECONDS = 100 * 365 * DAY_SECONDS
@@ -15,14 +16,17 @@ const ExpiryQuery = Type.Object({
 export interface ExpiryRoutesParts {
   readonly expiry: ExpiryWatch
   readonly clock: Clock
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** What ends when: the server's own certificate, CAs, intermediates, enrolments, devices. */
-export function expiryRoutes(routes: Routes, { expiry, clock, requireToken: onRequest }: ExpiryRoutesParts): void {
+export function expiryRoutes(routes: Routes, { expiry, clock, access }: ExpiryRoutesParts): void {
   routes.get(
     '/holdfast/v1/expiry',
-    { onRequest, schema: { tags: ['management: status'], summary: 'List what expires', querystring: ExpiryQuery } },
+    {
+      ...access.may('server.read'),
+      schema: { tags: ['management: status'], summary: 'List what expires', querystring: ExpiryQuery },
+    },
     async ({ query }) => {
       const { items, unlistedDevices } = await expiry.list((query.within ?? 30 * DAY_SECONDS) * 1000)
       const now = clock.now()

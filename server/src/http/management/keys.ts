@@ -4,7 +4,8 @@ import type { KeyOperations } from '../../keys/key-operations.ts'
 import { parseDeviceId } from '../../model/ids.ts'
 import type { ServerIdentity } from '../../net/server-identity.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 
 const tags = ['management: keys']
 const MAX_PASSPHRASE = 1_024
@@ -29,17 +30,22 @@ export interface KeyParts {
   readonly keyOperations: Pick<KeyOperations, 'facts' | 'rotateKek' | 'rotateDataKey' | 'startReseal' | 'startErasure'>
   readonly identity: Pick<ServerIdentity, 'renew' | 'material'>
   readonly hubs: Hubs
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** Keys of the server itself, turned over while it runs. */
-export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, requireToken: onRequest }: KeyParts): void {
-  routes.get('/holdfast/v1/keys', { onRequest, schema: { tags, summary: 'Show what seals the data' } }, async () =>
-    keyOperations.facts(),
+export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, access }: KeyParts): void {
+  routes.get(
+    '/holdfast/v1/keys',
+    { ...access.may('keys.read'), schema: { tags, summary: 'Show what seals the data' } },
+    async () => keyOperations.facts(),
   )
   routes.post(
     '/holdfast/v1/keys/kek/rotate',
-    { onRequest, schema: { tags, summary: 'Wrap the data keys with a new key-encryption key', body: KekBody } },
+    {
+      ...access.may('keys.rotate', { name: 'keys.rotate-kek', isDangerous: () => true }),
+      schema: { tags, summary: 'Wrap the data keys with a new key-encryption key', body: KekBody },
+    },
     async ({ body: { passphrase, keyFile } }) => {
       if (passphrase !== undefined) await keyOperations.rotateKek({ kind: 'passphrase', passphrase })
       else await keyOperations.rotateKek(keyFile === undefined ? undefined : { kind: 'file', path: keyFile })
@@ -48,7 +54,10 @@ export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, requi
   )
   routes.post(
     '/holdfast/v1/keys/data/rotate',
-    { onRequest, schema: { tags, summary: 'Seal with a new data key from now on' } },
+    {
+      ...access.may('keys.rotate', { name: 'keys.rotate-data' }),
+      schema: { tags, summary: 'Seal with a new data key from now on' },
+    },
     async () => {
       await keyOperations.rotateDataKey()
       return keyOperations.facts()
@@ -56,7 +65,10 @@ export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, requi
   )
   routes.post(
     '/holdfast/v1/keys/reseal',
-    { onRequest, schema: { tags, summary: 'Begin to seal stored rows with the present data key' } },
+    {
+      ...access.may('keys.rotate', { name: 'keys.reseal' }),
+      schema: { tags, summary: 'Begin to seal stored rows with the present data key' },
+    },
     async () => {
       keyOperations.startReseal()
       return keyOperations.facts()
@@ -65,7 +77,7 @@ export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, requi
   routes.post(
     '/holdfast/v1/hubs/:hub/devices/:deviceId/erase-events',
     {
-      onRequest,
+      ...access.may('keys.rotate', { name: 'keys.erase', isDangerous: () => true }),
       schema: {
         tags,
         summary: 'Begin to empty the stored events of a deleted device',
@@ -79,7 +91,10 @@ export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, requi
   )
   routes.post(
     '/holdfast/v1/keys/server-certificate/renew',
-    { onRequest, schema: { tags, summary: 'Renew the server certificate and its key at once' } },
+    {
+      ...access.may('keys.rotate', { name: 'server-certificate.renew' }),
+      schema: { tags, summary: 'Renew the server certificate and its key at once' },
+    },
     async () => {
       await identity.renew()
       return { certificates: identity.material.map(({ certificates }) => certificates) }

@@ -1,7 +1,10 @@
 import { answerFailuresIn } from '../routes.ts'
 import type { Routes } from '../routes.ts'
+import { FOR_EVERYBODY } from '../stated-access.ts'
 import { alarmRoutes } from './alarms.ts'
 import type { AlarmParts } from './alarms.ts'
+import { auditRoutes } from './audit.ts'
+import type { AuditRoutesParts } from './audit.ts'
 import { authorityProofRoutes, authorityRoutes } from './authorities.ts'
 import type { AuthorityParts } from './authorities.ts'
 import { duplicateRoutes } from './duplicates.ts'
@@ -19,6 +22,8 @@ import type { HealthParts } from './health.ts'
 import { keyRoutes } from './keys.ts'
 import type { KeyParts } from './keys.ts'
 import { managementFailure } from './management-failure.ts'
+import { approvalRoutes, operatorCredentialRoutes, operatorRoutes } from './operators.ts'
+import type { OperatorRoutesParts } from './operators.ts'
 import { policyRoutes } from './policies.ts'
 import type { PolicyParts } from './policies.ts'
 import { refusalRoutes } from './refusals.ts'
@@ -33,6 +38,7 @@ import { webhookRoutes } from './webhooks.ts'
 import type { WebhookRoutesParts } from './webhooks.ts'
 
 export type ManagementParts = AlarmParts &
+  AuditRoutesParts &
   AuthorityParts &
   DuplicateRoutesParts &
   DoctorRoutesParts &
@@ -41,6 +47,7 @@ export type ManagementParts = AlarmParts &
   ManagedEnrollmentParts &
   HealthParts &
   KeyParts &
+  OperatorRoutesParts &
   PolicyParts &
   RefusalParts &
   RevocationRoutesParts &
@@ -70,7 +77,13 @@ export function managementApi(routes: Routes, parts: ManagementParts): void {
   publishedCrlRoutes(routes, parts)
   doctorRoutes(routes, parts)
   usageRoutes(routes, parts)
+  operatorRoutes(routes, parts)
+  operatorCredentialRoutes(routes, parts)
+  approvalRoutes(routes, parts)
+  auditRoutes(routes, parts)
   expiryRoutes(routes, parts)
   // The document describes the product, the same for everybody, and so needs no token.
-  routes.get('/holdfast/v1/openapi.json', { schema: { hide: true } }, async () => routes.swagger())
+  routes.get('/holdfast/v1/openapi.json', { config: FOR_EVERYBODY, schema: { hide: true } }, async () =>
+    routes.swagger(),
+  )
 }

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { HubError } from '../../errors.ts'
 import { newKey } from '../../hub/access-policies.ts'
@@ -7,7 +8,8 @@ import { printable } from '../../model/ids.ts'
 import type { Randomness } from '../../ports/clock.ts'
 import type { PolicyStore } from '../../ports/registry.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 
 const tags = ['management: access policies']
 const KeyBody = Type.Object(
@@ -19,37 +21,43 @@ export interface PolicyParts {
   readonly hubs: Hubs
   readonly policies: PolicyStore
   readonly random: Randomness
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** Shared access policies of the hubs and of the provisioning service: show them, renew one key at a time. */
 export function policyRoutes(routes: Routes, parts: PolicyParts): void {
-  const { hubs, policies, random, requireToken: onRequest } = parts
-  const rotate = async (owner: PolicyOwner, name: string, key: 'primary' | 'secondary') => {
+  const { hubs, policies, random, access } = parts
+  const maySee = (request: FastifyRequest): boolean => access.allows(request, 'policies.secrets')
+  const rotate = async (owner: PolicyOwner, name: string, key: 'primary' | 'secondary', request: FastifyRequest) => {
     const policy = await policies.get(owner, name)
     if (policy === null) throw new HubError('argument-invalid', `There is no access policy '${printable(name)}'.`)
     const renewed = { ...policy, [key === 'primary' ? 'primaryKey' : 'secondaryKey']: newKey(random) }
     await policies.put(renewed)
-    return policyJson(renewed)
+    return policyJson(renewed, maySee(request))
   }
 
   routes.get(
     '/holdfast/v1/hubs/:hub/policies',
-    { onRequest, schema: { tags, summary: "List a hub's", params: Type.Object({ hub: Type.String() }) } },
-    async ({ params }) => {
-      const hub = hubNamed(hubs, params.hub).name
-      return { value: (await policies.list({ kind: 'hub', hub })).map(policyJson) }
+    {
+      ...access.may('policies.read'),
+      schema: { tags, summary: "List a hub's", params: Type.Object({ hub: Type.String() }) },
+    },
+    async (request) => {
+      const { name: hub } = hubNamed(hubs, request.params.hub)
+      return { value: (await policies.list({ kind: 'hub', hub })).map((policy) => policyJson(policy, maySee(request))) }
     },
   )
   routes.get(
     '/holdfast/v1/provisioning/policies',
-    { onRequest, schema: { tags, summary: "List the provisioning service's" } },
-    async () => ({ value: (await policies.list({ kind: 'provisioning' })).map(policyJson) }),
+    { ...access.may('policies.read'), schema: { tags, summary: "List the provisioning service's" } },
+    async (request) => ({
+      value: (await policies.list({ kind: 'provisioning' })).map((policy) => policyJson(policy, maySee(request))),
+    }),
   )
   routes.post(
     '/holdfast/v1/hubs/:hub/policies/:name/rotate',
     {
-      onRequest,
+      ...access.may('policies.rotate', { name: 'policy.rotate' }),
       schema: {
         tags,
         summary: 'Renew a key',
@@ -57,18 +65,22 @@ export function policyRoutes(routes: Routes, parts: PolicyParts): void {
         body: KeyBody,
       },
     },
-    async ({ params, body }) => rotate({ kind: 'hub', hub: hubNamed(hubs, params.hub).name }, params.name, body.key),
+    async (request) => {
+      const { params, body } = request
+      return rotate({ kind: 'hub', hub: hubNamed(hubs, params.hub).name }, params.name, body.key, request)
+    },
   )
   routes.post(
     '/holdfast/v1/provisioning/policies/:name/rotate',
     {
-      onRequest,
+      ...access.may('policies.rotate', { name: 'policy.rotate' }),
       schema: { tags, summary: 'Renew a key', params: Type.Object({ name: Type.String() }), body: KeyBody },
     },
-    async ({ params, body }) => rotate({ kind: 'provisioning' }, params.name, body.key),
+    async (request) => rotate({ kind: 'provisioning' }, request.params.name, request.body.key, request),
   )
 }
 
-function policyJson({ name, rights, primaryKey, secondaryKey }: AccessPolicy) {
-  return { name, rights, primaryKey, secondaryKey }
+/** Keys are for those who may use them. */
+function policyJson({ name, rights, primaryKey, secondaryKey }: AccessPolicy, maySeeKeys: boolean) {
+  return { name, rights, ...(maySeeKeys ? { primaryKey, secondaryKey } : { primaryKey: null, secondaryKey: null }) }
 }

@@ -5,7 +5,8 @@ import type { Refusals } from '../../hub/refusals.ts'
 import { parseHubName, printable } from '../../model/ids.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { RefusalFilter } from '../../ports/registry.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 import { Followers, MAX_WAIT_SECONDS } from './followers.ts'
 
 const tags = ['management: refusals']
@@ -36,16 +37,16 @@ const SummaryQuery = Type.Object({
 export interface RefusalParts {
   readonly refusals: Refusals
   readonly clock: Clock
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** What was refused and why, newest first; `wait` with `after` follows what comes. */
-export function refusalRoutes(routes: Routes, { refusals, clock, requireToken: onRequest }: RefusalParts): void {
+export function refusalRoutes(routes: Routes, { refusals, clock, access }: RefusalParts): void {
   const followers = new Followers(routes)
 
   routes.get(
     '/holdfast/v1/refusals',
-    { onRequest, schema: { tags, summary: 'List or follow', querystring: ListQuery } },
+    { ...access.may('refusals.read'), schema: { tags, summary: 'List or follow', querystring: ListQuery } },
     async ({ query }, reply) => {
       const { wait = 0, limit = 100, hub, ...rest } = query
       const filter: RefusalFilter = { ...rest, ...(hub === undefined ? {} : { hub: parseHubName(hub) }), limit }
@@ -54,7 +55,7 @@ export function refusalRoutes(routes: Routes, { refusals, clock, requireToken: o
   )
   routes.get(
     '/holdfast/v1/refusals/summary',
-    { onRequest, schema: { tags, summary: 'Count by cause', querystring: SummaryQuery } },
+    { ...access.may('refusals.read'), schema: { tags, summary: 'Count by cause', querystring: SummaryQuery } },
     async ({ query }) => {
       const counts = await refusals.countByRule(clock.now() - (query.since ?? DAY_SECONDS) * 1000)
       const value = counts.map(({ rule, count }) => ({ rule, count, meaning: adviceFor(rule).meaning }))
@@ -64,7 +65,7 @@ export function refusalRoutes(routes: Routes, { refusals, clock, requireToken: o
   routes.get(
     '/holdfast/v1/refusals/:trackingId',
     {
-      onRequest,
+      ...access.may('refusals.read'),
       schema: { tags, summary: 'Show', params: Type.Object({ trackingId: Type.String({ maxLength: 64 }) }) },
     },
     async ({ params }) => {

@@ -19,7 +19,9 @@ import { describeTarget, REVOCATION_REASONS } from '../../model/revocation.ts'
 import { certificateFromText } from '../resource-manager/certificate-text.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import { peerOfRequest } from '../request-peer.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import { FOR_EVERYBODY } from '../stated-access.ts'
+import type { ManagementAccess } from './access.ts'
 
 const tags = ['management: revocation']
 const HubParams = Type.Object({ hub: Type.String() })
@@ -59,20 +61,27 @@ export interface RevocationRoutesParts {
   readonly authorities: CertificateAuthorities
   readonly revoking: RevokeParts
   readonly crls: Crls
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** What is revoked, by whom and why. A revocation has its effect before the answer is sent. */
 export function revocationRoutes(routes: Routes, parts: RevocationRoutesParts): void {
-  const { hubs, revoking, requireToken: onRequest } = parts
+  const { hubs, revoking, access } = parts
   const all = '/holdfast/v1/hubs/:hub/revocations'
 
-  routes.get(all, { onRequest, schema: { tags, summary: 'List', params: HubParams } }, async ({ params }) => ({
-    value: revoking.revocations.facts(hubNamed(hubs, params.hub).name).rows().map(revocationJson),
-  }))
+  routes.get(
+    all,
+    { ...access.may('revocations.read'), schema: { tags, summary: 'List', params: HubParams } },
+    async ({ params }) => ({
+      value: revoking.revocations.facts(hubNamed(hubs, params.hub).name).rows().map(revocationJson),
+    }),
+  )
   routes.post(
     all,
-    { onRequest, schema: { tags, summary: 'Revoke', params: HubParams, body: RevokeBody } },
+    {
+      ...access.may('revocations.write', { name: 'revocation.revoke', isDangerous: revokesAuthority }),
+      schema: { tags, summary: 'Revoke', params: HubParams, body: RevokeBody },
+    },
     async (request) => {
       const { params, body } = request
       const by = body.by ?? `an operator at ${peerOfRequest(request).address}`
@@ -82,7 +91,10 @@ export function revocationRoutes(routes: Routes, parts: RevocationRoutesParts): 
   )
   routes.post(
     `${all}/lift`,
-    { onRequest, schema: { tags, summary: 'Lift a certificateHold', params: HubParams, body: LiftBody } },
+    {
+      ...access.may('revocations.write', { name: 'revocation.lift' }),
+      schema: { tags, summary: 'Lift a certificateHold', params: HubParams, body: LiftBody },
+    },
     async ({ params, body }) =>
       revocationJson(await revoking.revocations.lift(hubNamed(hubs, params.hub).name, body.id)),
   )
@@ -90,28 +102,39 @@ export function revocationRoutes(routes: Routes, parts: RevocationRoutesParts): 
 
 /** CRLs, and how each CA's certificates are checked. */
 export function crlRoutes(routes: Routes, parts: RevocationRoutesParts): void {
-  const { hubs, crls, revoking, requireToken: onRequest } = parts
+  const { hubs, crls, revoking, access } = parts
   const all = '/holdfast/v1/hubs/:hub/crls'
   const rules = '/holdfast/v1/hubs/:hub/revocation-rules'
 
-  routes.get(all, { onRequest, schema: { tags, summary: 'List CRLs', params: HubParams } }, async ({ params }) => ({
-    value: crls.list(hubNamed(hubs, params.hub).name).map(crlJson),
-  }))
+  routes.get(
+    all,
+    { ...access.may('revocations.read'), schema: { tags, summary: 'List CRLs', params: HubParams } },
+    async ({ params }) => ({
+      value: crls.list(hubNamed(hubs, params.hub).name).map(crlJson),
+    }),
+  )
   routes.post(
     all,
     {
-      onRequest,
+      ...access.may('revocations.write', { name: 'crl.import' }),
       bodyLimit: MAX_CRL_BYTES * 2,
       schema: { tags, summary: 'Import a CRL', params: HubParams, body: CrlBody },
     },
     async ({ params, body }) => crlJson(await crls.import(hubNamed(hubs, params.hub).name, crlFromText(body.crl))),
   )
-  routes.get(rules, { onRequest, schema: { tags, summary: 'List rules', params: HubParams } }, async ({ params }) => ({
-    value: revoking.revocations.facts(hubNamed(hubs, params.hub).name).rules().map(ruleJson),
-  }))
+  routes.get(
+    rules,
+    { ...access.may('revocations.read'), schema: { tags, summary: 'List rules', params: HubParams } },
+    async ({ params }) => ({
+      value: revoking.revocations.facts(hubNamed(hubs, params.hub).name).rules().map(ruleJson),
+    }),
+  )
   routes.put(
     rules,
-    { onRequest, schema: { tags, summary: 'Set the rule of a CA', params: HubParams, body: RuleBody } },
+    {
+      ...access.may('revocations.write', { name: 'revocation-rule.set', isDangerous: switchesOff }),
+      schema: { tags, summary: 'Set the rule of a CA', params: HubParams, body: RuleBody },
+    },
     async ({ params, body }) => {
       const { authority, ...changes } = body
       const urls = [...(changes.crlUrls ?? []), ...(changes.ocsp?.url ? [changes.ocsp.url] : [])]
@@ -127,7 +150,7 @@ export function crlRoutes(routes: Routes, parts: RevocationRoutesParts): void {
 export function publishedCrlRoutes(routes: Routes, { crls }: Pick<RevocationRoutesParts, 'crls'>): void {
   const params = Type.Object({ file: Type.String({ maxLength: 200 }) })
   const schema = { tags: ['certificate revocation lists'], summary: 'Download a CRL', params }
-  routes.get('/crl/:file', { schema }, async (request, reply) => {
+  routes.get('/crl/:file', { config: FOR_EVERYBODY, schema }, async (request, reply) => {
     const crl = crls.published(request.params.file.toLowerCase())
     if (crl === null) throw new HubError('certificate-not-found', 'There is no such CRL.')
     const etag = `"${crl.number}"`
@@ -135,6 +158,16 @@ export function publishedCrlRoutes(routes: Routes, { crls }: Pick<RevocationRout
     if (request.headers['if-none-match'] === etag) return reply.code(304).send()
     return reply.type('application/pkix-crl').send(Buffer.from(crl.certificate))
   })
+}
+
+/** A CA takes everything below it along. */
+function revokesAuthority(body: unknown): boolean {
+  const { authority, certificate } = body as RevokeRequest
+  return authority !== undefined || (certificate !== undefined && certificateOf(certificate).isCa)
+}
+
+function switchesOff(body: unknown): boolean {
+  return (body as Static<typeof RuleBody>).policy === 'off'
 }
 
 type RevokeRequest = Static<typeof RevokeBody>

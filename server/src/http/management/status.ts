@@ -6,7 +6,8 @@ import type { Sessions } from '../../hub/sessions.ts'
 import type { ListenerPorts } from '../../net/listeners.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { ProvisioningServiceFacts } from '../resource-manager/provisioning-services.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 
@@ -19,16 +20,16 @@ export interface StatusParts {
   readonly service: ProvisioningServiceFacts
   readonly ports: () => ListenerPorts
   readonly clock: Clock
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** The server at a glance. */
 export function statusRoutes(routes: Routes, parts: StatusParts): void {
-  const { hubs, refusals, service, ports, clock, requireToken: onRequest } = parts
+  const { hubs, refusals, service, ports, clock, access } = parts
   const startedAt = new Date(clock.now()).toISOString()
   routes.get(
     '/holdfast/v1/status',
-    { onRequest, schema: { tags: ['management: status'], summary: 'Show the server' } },
+    { ...access.may('server.read'), schema: { tags: ['management: status'], summary: 'Show the server' } },
     async () => ({
       startedAt,
       ports: ports(),

@@ -3,7 +3,8 @@ import type { AuthorityUsage, AuthorityUse, AuthorityUser } from '../../hub/auth
 import type { Hubs } from '../../hub/hubs.ts'
 import { parseDeviceId } from '../../model/ids.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 
 const tags = ['management: certificate authorities']
 const HubParams = Type.Object({ hub: Type.String() })
@@ -20,19 +21,22 @@ const DevicesQuery = Type.Object({
 export interface UsageParts {
   readonly hubs: Hubs
   readonly usage: AuthorityUsage
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** Who rests on which CA, so that one knows when a CA can go. */
-export function usageRoutes(routes: Routes, { hubs, usage, requireToken: onRequest }: UsageParts): void {
+export function usageRoutes(routes: Routes, { hubs, usage, access }: UsageParts): void {
   routes.get(
     '/holdfast/v1/hubs/:hub/authority-usage',
-    { onRequest, schema: { tags, summary: 'Count the devices of each CA', params: HubParams } },
+    { ...access.may('authorities.read'), schema: { tags, summary: 'Count the devices of each CA', params: HubParams } },
     async ({ params }) => ({ value: (await usage.list(hubNamed(hubs, params.hub).name)).map(useJson) }),
   )
   routes.get(
     '/holdfast/v1/hubs/:hub/authority-usage/devices',
-    { onRequest, schema: { tags, summary: 'List the devices of a CA', params: HubParams, querystring: DevicesQuery } },
+    {
+      ...access.may('authorities.read'),
+      schema: { tags, summary: 'List the devices of a CA', params: HubParams, querystring: DevicesQuery },
+    },
     async ({ params, query }) => {
       const { authority: wanted, after, limit = 100 } = query
       const page = { after: after === undefined ? null : parseDeviceId(after), limit }

@@ -4,7 +4,8 @@ import type { Webhooks } from '../../hub/webhooks.ts'
 import { EVENT_CATEGORIES } from '../../model/message.ts'
 import type { Webhook } from '../../model/webhook.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from './access.ts'
 
 const tags = ['management: webhooks']
 const HubParams = Type.Object({ hub: Type.String() })
@@ -26,17 +27,24 @@ const ALL = '/holdfast/v1/hubs/:hub/webhooks'
 export interface WebhookRoutesParts {
   readonly hubs: Hubs
   readonly webhooks: Webhooks
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** Where the events of a hub are posted to. The secret that signs them is told once, when the webhook is made. */
-export function webhookRoutes(routes: Routes, { hubs, webhooks, requireToken: onRequest }: WebhookRoutesParts): void {
-  routes.get(ALL, { onRequest, schema: { tags, summary: 'List', params: HubParams } }, async ({ params }) => ({
-    value: (await webhooks.list(hubNamed(hubs, params.hub).name)).map(webhookJson),
-  }))
+export function webhookRoutes(routes: Routes, { hubs, webhooks, access }: WebhookRoutesParts): void {
+  routes.get(
+    ALL,
+    { ...access.may('webhooks.read'), schema: { tags, summary: 'List', params: HubParams } },
+    async ({ params }) => ({
+      value: (await webhooks.list(hubNamed(hubs, params.hub).name)).map(webhookJson),
+    }),
+  )
   routes.post(
     ALL,
-    { onRequest, schema: { tags, summary: 'Add', params: HubParams, body: WebhookBody } },
+    {
+      ...access.may('webhooks.write', { name: 'webhook.add' }),
+      schema: { tags, summary: 'Add', params: HubParams, body: WebhookBody },
+    },
     async ({ params, body }, reply) => {
       const { url, events = ['security'] as const } = body
       const webhook = await webhooks.add(hubNamed(hubs, params.hub).name, url, events)
@@ -45,12 +53,18 @@ export function webhookRoutes(routes: Routes, { hubs, webhooks, requireToken: on
   )
   routes.post(
     `${ALL}/:id/enable`,
-    { onRequest, schema: { tags, summary: 'Enable again', params: WebhookParams } },
+    {
+      ...access.may('webhooks.write', { name: 'webhook.enable' }),
+      schema: { tags, summary: 'Enable again', params: WebhookParams },
+    },
     async ({ params }) => webhookJson(await webhooks.enable(hubNamed(hubs, params.hub).name, params.id)),
   )
   routes.delete(
     `${ALL}/:id`,
-    { onRequest, schema: { tags, summary: 'Delete', params: WebhookParams } },
+    {
+      ...access.may('webhooks.write', { name: 'webhook.delete' }),
+      schema: { tags, summary: 'Delete', params: WebhookParams },
+    },
     async ({ params }, reply) => {
       await webhooks.delete(hubNamed(hubs, params.hub).name, params.id)
       return reply.code(204).send()

@@ -9,6 +9,7 @@ import type { RegistrationResult } from '../../provisioning/wire-registration.ts
 import { authorizationOf } from '../authorization.ts'
 import { peerOfRequest } from '../request-peer.ts'
 import type { Routes } from '../routes.ts'
+import { FOR_DEVICES } from '../stated-access.ts'
 
 const RegistrationParams = Type.Object({ scope: Type.String(), registrationId: Type.String() })
 const OperationParams = Type.Object({ ...RegistrationParams.properties, operationId: Type.String({ maxLength: 128 }) })
@@ -39,6 +40,7 @@ export function deviceRegistrationRoutes(routes: Routes, { registrar }: { regist
   routes.put(
     '/:scope/registrations/:registrationId/register',
     {
+      config: FOR_DEVICES,
       onRequest: authenticate,
       bodyLimit: REGISTRATION_BYTES,
       schema: {
@@ -61,14 +63,22 @@ export function deviceRegistrationRoutes(routes: Routes, { registrar }: { regist
 
   routes.get(
     '/:scope/registrations/:registrationId/operations/:operationId',
-    { onRequest: authenticate, schema: { tags, summary: 'Poll a registration', params: OperationParams } },
+    {
+      config: FOR_DEVICES,
+      onRequest: authenticate,
+      schema: { tags, summary: 'Poll a registration', params: OperationParams },
+    },
     async (request, reply) =>
       answer(reply, await registrar.status(whoOf(request), request.params.operationId), request.params),
   )
 
   routes.post(
     '/:scope/registrations/:registrationId',
-    { onRequest: authenticate, schema: { tags, summary: 'Look up the registration', params: RegistrationParams } },
+    {
+      config: FOR_DEVICES,
+      onRequest: authenticate,
+      schema: { tags, summary: 'Look up the registration', params: RegistrationParams },
+    },
     async (request) => deviceRegistrationJson(await registrar.lookup(whoOf(request))),
   )
 }

@@ -15,11 +15,11 @@ const tags = ['provisioning service API']
 export function enrollmentGroupReadRoutes(routes: Routes, { door, enrollments }: EnrollmentParts): void {
   const read = requireProvisioningRight(door, 'EnrollmentRead')
   // Who may see keys may as well replace them.
-  const write = requireProvisioningRight(door, 'EnrollmentWrite')
+  const write = (act: string) => requireProvisioningRight(door, 'EnrollmentWrite', { name: act })
 
   routes.get(
     '/enrollmentGroups/:id',
-    { onRequest: read, schema: { tags, summary: 'Show an enrollment group', params: IdParams } },
+    { ...read, schema: { tags, summary: 'Show an enrollment group', params: IdParams } },
     async (request, reply) => {
       const group = await enrollments.getGroup(request.params.id)
       return reply.header('etag', quotedEtag(group.etag)).send(enrollmentGroupJson(group))
@@ -27,7 +27,7 @@ export function enrollmentGroupReadRoutes(routes: Routes, { door, enrollments }:
   )
   routes.post(
     '/enrollmentGroups/query',
-    { onRequest: read, schema: { tags, summary: 'List enrollment groups', body: QueryBody } },
+    { ...read, schema: { tags, summary: 'List enrollment groups', body: QueryBody } },
     async (request, reply) => {
       requireWholeCollection(request.body.query, 'enrollmentGroups')
       const page = await enrollments.listGroups(requestedPage(request))
@@ -37,18 +37,21 @@ export function enrollmentGroupReadRoutes(routes: Routes, { door, enrollments }:
   )
   routes.post(
     '/enrollmentGroups/:id/attestationmechanism',
-    { onRequest: write, schema: { tags, summary: 'Show an attestation with its keys', params: IdParams } },
+    {
+      ...write('enrollment-group.show-keys'),
+      schema: { tags, summary: 'Show an attestation with its keys', params: IdParams },
+    },
     async (request) => attestationMechanismJson(await enrollments.groupAttestation(request.params.id)),
   )
 }
 
 export function enrollmentGroupWriteRoutes(routes: Routes, { door, enrollments }: EnrollmentParts): void {
-  const write = requireProvisioningRight(door, 'EnrollmentWrite')
+  const write = (act: string) => requireProvisioningRight(door, 'EnrollmentWrite', { name: act })
 
   routes.put(
     '/enrollmentGroups/:id',
     {
-      onRequest: write,
+      ...write('enrollment-group.put'),
       bodyLimit: ENROLLMENT_BYTES,
       schema: { tags, summary: 'Create or update an enrollment group', params: IdParams, body: EnrollmentGroupBody },
     },
@@ -61,7 +64,7 @@ export function enrollmentGroupWriteRoutes(routes: Routes, { door, enrollments }
   )
   routes.delete(
     '/enrollmentGroups/:id',
-    { onRequest: write, schema: { tags, summary: 'Delete an enrollment group', params: IdParams } },
+    { ...write('enrollment-group.delete'), schema: { tags, summary: 'Delete an enrollment group', params: IdParams } },
     async (request, reply) => {
       await enrollments.deleteGroup(request.params.id, expectedOf(request.headers['if-match']))
       return reply.code(204).send()
@@ -70,7 +73,7 @@ export function enrollmentGroupWriteRoutes(routes: Routes, { door, enrollments }
   routes.post(
     '/enrollmentGroups',
     {
-      onRequest: write,
+      ...write('enrollment-group.bulk'),
       bodyLimit: BULK_BYTES,
       schema: { tags, summary: 'Change up to ten enrollment groups', body: BulkGroupBody },
     },

@@ -19,11 +19,11 @@ const tags = ['provisioning service API']
 export function individualEnrollmentReadRoutes(routes: Routes, { door, enrollments }: EnrollmentParts): void {
   const read = requireProvisioningRight(door, 'EnrollmentRead')
   // Who may see keys may as well replace them.
-  const write = requireProvisioningRight(door, 'EnrollmentWrite')
+  const write = (act: string) => requireProvisioningRight(door, 'EnrollmentWrite', { name: act })
 
   routes.get(
     '/enrollments/:id',
-    { onRequest: read, schema: { tags, summary: 'Show an enrollment', params: IdParams } },
+    { ...read, schema: { tags, summary: 'Show an enrollment', params: IdParams } },
     async (request, reply) => {
       const enrollment = await enrollments.getIndividual(request.params.id)
       return reply.header('etag', quotedEtag(enrollment.etag)).send(individualEnrollmentJson(enrollment))
@@ -31,7 +31,7 @@ export function individualEnrollmentReadRoutes(routes: Routes, { door, enrollmen
   )
   routes.post(
     '/enrollments/query',
-    { onRequest: read, schema: { tags, summary: 'List enrollments', body: QueryBody } },
+    { ...read, schema: { tags, summary: 'List enrollments', body: QueryBody } },
     async (request, reply) => {
       requireWholeCollection(request.body.query, 'enrollments')
       const page = await enrollments.listIndividual(requestedPage(request))
@@ -41,18 +41,21 @@ export function individualEnrollmentReadRoutes(routes: Routes, { door, enrollmen
   )
   routes.post(
     '/enrollments/:id/attestationmechanism',
-    { onRequest: write, schema: { tags, summary: 'Show an attestation with its keys', params: IdParams } },
+    {
+      ...write('enrollment.show-keys'),
+      schema: { tags, summary: 'Show an attestation with its keys', params: IdParams },
+    },
     async (request) => attestationMechanismJson(await enrollments.attestation(request.params.id)),
   )
 }
 
 export function individualEnrollmentWriteRoutes(routes: Routes, { door, enrollments }: EnrollmentParts): void {
-  const write = requireProvisioningRight(door, 'EnrollmentWrite')
+  const write = (act: string) => requireProvisioningRight(door, 'EnrollmentWrite', { name: act })
 
   routes.put(
     '/enrollments/:id',
     {
-      onRequest: write,
+      ...write('enrollment.put'),
       bodyLimit: ENROLLMENT_BYTES,
       schema: { tags, summary: 'Create or update an enrollment', params: IdParams, body: IndividualEnrollmentBody },
     },
@@ -65,7 +68,7 @@ export function individualEnrollmentWriteRoutes(routes: Routes, { door, enrollme
   )
   routes.delete(
     '/enrollments/:id',
-    { onRequest: write, schema: { tags, summary: 'Delete an enrollment', params: IdParams } },
+    { ...write('enrollment.delete'), schema: { tags, summary: 'Delete an enrollment', params: IdParams } },
     async (request, reply) => {
       await enrollments.deleteIndividual(request.params.id, expectedOf(request.headers['if-match']))
       return reply.code(204).send()
@@ -74,7 +77,7 @@ export function individualEnrollmentWriteRoutes(routes: Routes, { door, enrollme
   routes.post(
     '/enrollments',
     {
-      onRequest: write,
+      ...write('enrollment.bulk'),
       bodyLimit: BULK_BYTES,
       schema: { tags, summary: 'Change up to ten enrollments', body: BulkIndividualBody },
     },

@@ -15,16 +15,16 @@ const IdParams = Type.Object({ id: Type.String() })
 export function registrationStateRoutes(routes: Routes, parts: { door: Door; enrollments: Enrollments }): void {
   const { door, enrollments } = parts
   const read = requireProvisioningRight(door, 'RegistrationStatusRead')
-  const write = requireProvisioningRight(door, 'RegistrationStatusWrite')
+  const write = (act: string) => requireProvisioningRight(door, 'RegistrationStatusWrite', { name: act })
 
   routes.get(
     '/registrations/:id',
-    { onRequest: read, schema: { tags, summary: 'Show a registration', params: IdParams } },
+    { ...read, schema: { tags, summary: 'Show a registration', params: IdParams } },
     async (request) => registrationStateJson(await enrollments.getRegistration(request.params.id)),
   )
   routes.delete(
     '/registrations/:id',
-    { onRequest: write, schema: { tags, summary: 'Forget a registration', params: IdParams } },
+    { ...write('registration.delete'), schema: { tags, summary: 'Forget a registration', params: IdParams } },
     async (request, reply) => {
       const ifMatch = request.headers['if-match']
       const expected = ifMatch === undefined ? null : parseRegistrationIfMatch(ifMatch)
@@ -34,7 +34,7 @@ export function registrationStateRoutes(routes: Routes, parts: { door: Door; enr
   )
   routes.post(
     '/registrations/:id/query',
-    { onRequest: read, schema: { tags, summary: "List a group's registrations", params: IdParams, body: QueryBody } },
+    { ...read, schema: { tags, summary: "List a group's registrations", params: IdParams, body: QueryBody } },
     async (request, reply) => {
       requireWholeCollection(request.body.query, 'registrations')
       const page = await enrollments.listRegistrations(request.params.id, requestedPage(request))

@@ -5,7 +5,9 @@ import { parseIfMatch } from '../../model/etag.ts'
 import type { ExpectedEtag } from '../../model/etag.ts'
 import type { HubName } from '../../model/ids.ts'
 import { peerOfRequest } from '../request-peer.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { Act } from '../stated-access.ts'
+import type { ManagementAccess } from '../management/access.ts'
 import { certificateFromText } from './certificate-text.ts'
 import { certificateJson, certificateWithCodeJson } from './certificate-json.ts'
 import { ResourceParams, resourceId } from './resource-paths.ts'
@@ -31,7 +33,7 @@ export interface CertificateCollection {
 
 export interface CertificateParts {
   readonly authorities: CertificateAuthorities
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** The register of certificate authorities. */
@@ -40,13 +42,15 @@ export function certificateRoutes(
   parts: CertificateParts,
   { base, collection, registerOf }: CertificateCollection,
 ): void {
-  const { authorities, requireToken: onRequest } = parts
+  const { authorities, access } = parts
   const one = `${base}/certificates/:certificate`
   const place = placeIn(collection)
+  const before: Act['before'] = async ({ subscription = '', group = '', resource = '', certificate = '' }) =>
+    certificateJson(await authorities.get(registerOf(resource), certificate), place({ subscription, group, resource }))
 
   routes.get(
     `${base}/certificates`,
-    { onRequest, schema: { tags, summary: 'List certificates', params: ResourceParams } },
+    { ...access.may('authorities.read'), schema: { tags, summary: 'List certificates', params: ResourceParams } },
     async ({ params }) => {
       const list = await authorities.list(registerOf(params.resource))
       return { value: list.map((authority) => certificateJson(authority, place(params))) }
@@ -54,14 +58,14 @@ export function certificateRoutes(
   )
   routes.get(
     one,
-    { onRequest, schema: { tags, summary: 'Show a certificate', params: CertificateParams } },
+    { ...access.may('authorities.read'), schema: { tags, summary: 'Show a certificate', params: CertificateParams } },
     async ({ params }) =>
       certificateJson(await authorities.get(registerOf(params.resource), params.certificate), place(params)),
   )
   routes.put(
     one,
     {
-      onRequest,
+      ...access.may('authorities.write', { name: 'authority.register', before }),
       schema: { tags, summary: 'Upload a certificate', params: CertificateParams, body: CertificateBody },
     },
     async (request) => {
@@ -79,7 +83,10 @@ export function certificateRoutes(
   )
   routes.delete(
     one,
-    { onRequest, schema: { tags, summary: 'Delete a certificate', params: CertificateParams } },
+    {
+      ...access.may('authorities.write', { name: 'authority.delete', before, isDangerous: () => true }),
+      schema: { tags, summary: 'Delete a certificate', params: CertificateParams },
+    },
     async ({ params, headers }, reply) => {
       await authorities.delete(registerOf(params.resource), params.certificate, requiredEtag(headers['if-match']))
       return reply.code(204).send()
@@ -93,13 +100,16 @@ export function possessionRoutes(
   parts: CertificateParts,
   { base, collection, registerOf }: CertificateCollection,
 ): void {
-  const { authorities, requireToken: onRequest } = parts
+  const { authorities, access } = parts
   const one = `${base}/certificates/:certificate`
   const place = placeIn(collection)
 
   routes.post(
     `${one}/generateVerificationCode`,
-    { onRequest, schema: { tags, summary: 'Issue a verification code', params: CertificateParams } },
+    {
+      ...access.may('authorities.write', { name: 'authority.issue-code' }),
+      schema: { tags, summary: 'Issue a verification code', params: CertificateParams },
+    },
     async ({ params, headers }) => {
       const hub = registerOf(params.resource)
       const expected = requiredEtag(headers['if-match'])
@@ -110,7 +120,7 @@ export function possessionRoutes(
   routes.post(
     `${one}/verify`,
     {
-      onRequest,
+      ...access.may('authorities.write', { name: 'authority.prove' }),
       schema: { tags, summary: 'Prove possession', params: CertificateParams, body: VerificationBody },
     },
     async (request) => {

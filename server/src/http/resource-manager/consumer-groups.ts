@@ -3,7 +3,8 @@ import { HubError } from '../../errors.ts'
 import type { Consumers } from '../../hub/consumers.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import { printable } from '../../model/ids.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from '../management/access.ts'
 import { HUB_BASE, hubNamed } from './iot-hubs.ts'
 import { ResourceParams, resourceId } from './resource-paths.ts'
 
@@ -14,9 +15,9 @@ const tags = ['resource manager API']
 /** Consumer groups of a hub's event stream. */
 export function consumerGroupRoutes(
   routes: Routes,
-  parts: { hubs: Hubs; consumers: Consumers; requireToken: RequestStep },
+  parts: { hubs: Hubs; consumers: Consumers; access: ManagementAccess },
 ): void {
-  const { hubs, consumers, requireToken: onRequest } = parts
+  const { hubs, consumers, access } = parts
   const all = `${HUB_BASE}/eventHubEndpoints/:endpoint/ConsumerGroups`
   const one = `${all}/:consumerGroup`
   const hubOf = ({ resource, endpoint }: { resource: string; endpoint: string }) => {
@@ -27,7 +28,7 @@ export function consumerGroupRoutes(
 
   routes.get(
     all,
-    { onRequest, schema: { tags, summary: 'List consumer groups', params: GroupsParams } },
+    { ...access.may('server.read'), schema: { tags, summary: 'List consumer groups', params: GroupsParams } },
     async ({ params }) => {
       const names = await consumers.groups(hubOf(params))
       return { value: names.map((name) => consumerGroupJson(name, params)) }
@@ -35,7 +36,7 @@ export function consumerGroupRoutes(
   )
   routes.get(
     one,
-    { onRequest, schema: { tags, summary: 'Show a consumer group', params: ConsumerGroupParams } },
+    { ...access.may('server.read'), schema: { tags, summary: 'Show a consumer group', params: ConsumerGroupParams } },
     async ({ params }) => {
       const known = await consumers.groups(hubOf(params))
       const name = known.find((group) => group.toLowerCase() === params.consumerGroup.toLowerCase())
@@ -49,7 +50,10 @@ export function consumerGroupRoutes(
   )
   routes.put(
     one,
-    { onRequest, schema: { tags, summary: 'Create a consumer group', params: ConsumerGroupParams } },
+    {
+      ...access.may('consumer-groups.write', { name: 'consumer-group.create' }),
+      schema: { tags, summary: 'Create a consumer group', params: ConsumerGroupParams },
+    },
     async ({ params }) => {
       const hub = hubOf(params)
       // Putting what is there already is the same wish fulfilled (RFC 9110 §9.3.4).
@@ -61,7 +65,10 @@ export function consumerGroupRoutes(
   )
   routes.delete(
     one,
-    { onRequest, schema: { tags, summary: 'Delete a consumer group', params: ConsumerGroupParams } },
+    {
+      ...access.may('consumer-groups.write', { name: 'consumer-group.delete' }),
+      schema: { tags, summary: 'Delete a consumer group', params: ConsumerGroupParams },
+    },
     async ({ params }, reply) => {
       await consumers.deleteGroup(hubOf(params), params.consumerGroup)
       // The SDK takes 204 for an error here.

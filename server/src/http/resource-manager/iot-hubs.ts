@@ -3,7 +3,8 @@ import { HubError } from '../../errors.ts'
 import type { Hubs, HubDefinition } from '../../hub/hubs.ts'
 import { parseHubName, printable } from '../../model/ids.ts'
 import type { PolicyStore } from '../../ports/registry.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from '../management/access.ts'
 import { policyKeysJson } from './keys-json.ts'
 import { GROUP, GroupParams, ResourceParams, resourceId, SUBSCRIPTION, SubscriptionParams } from './resource-paths.ts'
 
@@ -15,7 +16,7 @@ const HOURS_PER_DAY = 24
 export interface IotHubParts {
   readonly hubs: Hubs
   readonly policies: PolicyStore
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
   readonly retentionHours: number
   /** Port of the Event Hubs-compatible endpoint, known once it listens. */
   readonly amqpsPort: () => number
@@ -23,30 +24,33 @@ export interface IotHubParts {
 
 /** The hubs of this server as resources. They are configured, not created: only reading and keys are offered. */
 export function iotHubRoutes(routes: Routes, parts: IotHubParts): void {
-  const { hubs, policies, requireToken: onRequest } = parts
+  const { hubs, policies, access } = parts
   type Path = { subscription: string; group: string; resource: string }
   const show = (hub: HubDefinition, path: Path) => hubJson(hub, { ...path, resource: hub.name }, parts)
 
   routes.get(
     HUB_BASE,
-    { onRequest, schema: { tags, summary: 'Show a hub', params: ResourceParams } },
+    { ...access.may('server.read'), schema: { tags, summary: 'Show a hub', params: ResourceParams } },
     async ({ params }) => show(hubNamed(hubs, params.resource), params),
   )
   routes.get(
     `${GROUP}/IotHubs`,
-    { onRequest, schema: { tags, summary: 'List hubs', params: GroupParams } },
+    { ...access.may('server.read'), schema: { tags, summary: 'List hubs', params: GroupParams } },
     async ({ params }) => ({ value: hubs.all().map((hub) => show(hub, { ...params, resource: hub.name })) }),
   )
   routes.get(
     `${SUBSCRIPTION}/IotHubs`,
-    { onRequest, schema: { tags, summary: 'List hubs', params: SubscriptionParams } },
+    { ...access.may('server.read'), schema: { tags, summary: 'List hubs', params: SubscriptionParams } },
     async ({ params }) => ({
       value: hubs.all().map((hub) => show(hub, { ...params, group: 'holdfast', resource: hub.name })),
     }),
   )
   routes.post(
     `${HUB_BASE}/listkeys`,
-    { onRequest, schema: { tags, summary: 'List access policies with keys', params: ResourceParams } },
+    {
+      ...access.may('policies.secrets', { name: 'policy.show-keys' }),
+      schema: { tags, summary: 'List access policies with keys', params: ResourceParams },
+    },
     async ({ params }) => {
       const { name } = hubNamed(hubs, params.resource)
       return { value: (await policies.list({ kind: 'hub', hub: name })).map(policyKeysJson) }
@@ -55,7 +59,7 @@ export function iotHubRoutes(routes: Routes, parts: IotHubParts): void {
   routes.post(
     `${HUB_BASE}/IotHubKeys/:key/listkeys`,
     {
-      onRequest,
+      ...access.may('policies.secrets', { name: 'policy.show-keys' }),
       schema: {
         tags,
         summary: 'Show an access policy with keys',
@@ -72,7 +76,10 @@ export function iotHubRoutes(routes: Routes, parts: IotHubParts): void {
   )
   routes.post(
     `${SUBSCRIPTION}/checkNameAvailability`,
-    { onRequest, schema: { tags, summary: 'Check a hub name', params: SubscriptionParams, body: NameBody } },
+    {
+      ...access.may('server.read'),
+      schema: { tags, summary: 'Check a hub name', params: SubscriptionParams, body: NameBody },
+    },
     async ({ body }) => nameAvailability(hubs, body.name),
   )
 }

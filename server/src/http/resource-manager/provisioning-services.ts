@@ -3,7 +3,8 @@ import { HubError } from '../../errors.ts'
 import type { LinkedHub } from '../../model/enrollment.ts'
 import { printable } from '../../model/ids.ts'
 import type { PolicyStore } from '../../ports/registry.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { Routes } from '../routes.ts'
+import type { ManagementAccess } from '../management/access.ts'
 import { policyKeysJson } from './keys-json.ts'
 import { GROUP, GroupParams, ResourceParams, resourceId, SUBSCRIPTION, SubscriptionParams } from './resource-paths.ts'
 
@@ -22,16 +23,19 @@ export interface ProvisioningServiceFacts {
 export interface ProvisioningServiceParts {
   readonly service: ProvisioningServiceFacts
   readonly policies: PolicyStore
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 export function provisioningServiceRoutes(routes: Routes, parts: ProvisioningServiceParts): void {
-  const { service, policies, requireToken: onRequest } = parts
+  const { service, policies, access } = parts
   const name = serviceName(service)
 
   routes.get(
     SERVICE_BASE,
-    { onRequest, schema: { tags, summary: 'Show the provisioning service', params: ResourceParams } },
+    {
+      ...access.may('server.read'),
+      schema: { tags, summary: 'Show the provisioning service', params: ResourceParams },
+    },
     async ({ params }) => {
       requireServiceNamed(service, params.resource)
       return serviceJson(service, params)
@@ -39,17 +43,23 @@ export function provisioningServiceRoutes(routes: Routes, parts: ProvisioningSer
   )
   routes.get(
     `${GROUP}/provisioningServices`,
-    { onRequest, schema: { tags, summary: 'List provisioning services', params: GroupParams } },
+    { ...access.may('server.read'), schema: { tags, summary: 'List provisioning services', params: GroupParams } },
     async ({ params }) => ({ value: [serviceJson(service, { ...params, resource: name })] }),
   )
   routes.get(
     `${SUBSCRIPTION}/provisioningServices`,
-    { onRequest, schema: { tags, summary: 'List provisioning services', params: SubscriptionParams } },
+    {
+      ...access.may('server.read'),
+      schema: { tags, summary: 'List provisioning services', params: SubscriptionParams },
+    },
     async ({ params }) => ({ value: [serviceJson(service, { ...params, group: 'holdfast', resource: name })] }),
   )
   routes.post(
     `${SERVICE_BASE}/listkeys`,
-    { onRequest, schema: { tags, summary: 'List access policies with keys', params: ResourceParams } },
+    {
+      ...access.may('policies.secrets', { name: 'policy.show-keys' }),
+      schema: { tags, summary: 'List access policies with keys', params: ResourceParams },
+    },
     async ({ params }) => {
       requireServiceNamed(service, params.resource)
       return { value: (await policies.list({ kind: 'provisioning' })).map(policyKeysJson) }
@@ -58,7 +68,7 @@ export function provisioningServiceRoutes(routes: Routes, parts: ProvisioningSer
   routes.post(
     `${SERVICE_BASE}/keys/:key/listkeys`,
     {
-      onRequest,
+      ...access.may('policies.secrets', { name: 'policy.show-keys' }),
       schema: {
         tags,
         summary: 'Show an access policy with keys',
@@ -75,7 +85,10 @@ export function provisioningServiceRoutes(routes: Routes, parts: ProvisioningSer
   )
   routes.post(
     `${SUBSCRIPTION}/checkProvisioningServiceNameAvailability`,
-    { onRequest, schema: { tags, summary: 'Check a name', params: SubscriptionParams, body: NameBody } },
+    {
+      ...access.may('server.read'),
+      schema: { tags, summary: 'Check a name', params: SubscriptionParams, body: NameBody },
+    },
     async ({ body }) =>
       body.name.toLowerCase() === name
         ? { nameAvailable: false, reason: 'AlreadyExists', message: 'The provisioning service has this name.' }

@@ -5,7 +5,8 @@ import type { ListenerPorts } from '../../net/listeners.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { PolicyStore } from '../../ports/registry.ts'
 import { answerFailuresIn } from '../routes.ts'
-import type { RequestStep, Routes } from '../routes.ts'
+import type { ManagementAccess } from '../management/access.ts'
+import type { Routes } from '../routes.ts'
 import { armFailure } from './arm-failure.ts'
 import { certificateRoutes, possessionRoutes } from './certificates.ts'
 import type { CertificateCollection } from './certificates.ts'
@@ -26,7 +27,7 @@ export interface ResourceManagerParts {
   readonly ports: () => ListenerPorts
   readonly retentionHours: number
   readonly clock: Clock
-  readonly requireToken: RequestStep
+  readonly access: ManagementAccess
 }
 
 /** The control plane that `@azure/arm-iothub` and `@azure/arm-deviceprovisioningservices` speak to. */

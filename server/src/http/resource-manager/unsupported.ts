@@ -1,6 +1,7 @@
 import type { HTTPMethods } from 'fastify'
 import { HubError } from '../../errors.ts'
 import type { Routes } from '../routes.ts'
+import { FOR_EVERYBODY } from '../stated-access.ts'
 import { HUB_BASE } from './iot-hubs.ts'
 import { SERVICE_BASE } from './provisioning-services.ts'
 
@@ -27,6 +28,7 @@ export function unsupportedResourceRoutes(routes: Routes): void {
     routes.route({
       method: [...method],
       url,
+      config: FOR_EVERYBODY,
       schema: { hide: true },
       onRequest: async () => {
         throw new HubError('not-implemented', `${operation} is not offered by this server.`)

@@ -31,7 +31,7 @@ export function deviceReadRoutes(routes: Routes, { door, devices, sessions }: Re
 
   routes.get(
     '/devices/:deviceId',
-    { onRequest: read, schema: { tags, summary: 'Show a device', params: DeviceParams } },
+    { ...read, schema: { tags, summary: 'Show a device', params: DeviceParams } },
     async (request, reply) => {
       const device = await devices.get(hubOf(request), parseDeviceId(request.params.deviceId))
       return reply.header('etag', `"${device.etag}"`).send(show(device))
@@ -39,19 +39,19 @@ export function deviceReadRoutes(routes: Routes, { door, devices, sessions }: Re
   )
   routes.get(
     '/devices',
-    { onRequest: read, schema: { tags, summary: 'List devices', querystring: ListQuery } },
+    { ...read, schema: { tags, summary: 'List devices', querystring: ListQuery } },
     async (request) => (await devices.list(hubOf(request), request.query.top ?? 1000)).map(show),
   )
 }
 
 export function deviceWriteRoutes(routes: Routes, { door, devices, sessions }: RegistryParts): void {
-  const write = requireRight(door, 'RegistryWrite')
+  const write = (act: string) => requireRight(door, 'RegistryWrite', { name: act })
   const show = showDevice(sessions)
 
   routes.put(
     '/devices/:deviceId',
     {
-      onRequest: write,
+      ...write('device.put'),
       schema: { tags, summary: 'Create or update a device', params: DeviceParams, body: DeviceBody },
     },
     async (request, reply) => {
@@ -69,7 +69,7 @@ export function deviceWriteRoutes(routes: Routes, { door, devices, sessions }: R
   )
   routes.delete(
     '/devices/:deviceId',
-    { onRequest: write, schema: { tags, summary: 'Delete a device', params: DeviceParams } },
+    { ...write('device.delete'), schema: { tags, summary: 'Delete a device', params: DeviceParams } },
     async (request, reply) => {
       const ifMatch = request.headers['if-match']
       if (ifMatch === undefined)
@@ -80,7 +80,11 @@ export function deviceWriteRoutes(routes: Routes, { door, devices, sessions }: R
   )
   routes.post(
     '/devices',
-    { onRequest: write, bodyLimit: BULK_BYTES, schema: { tags, summary: 'Change up to 100 devices', body: BulkBody } },
+    {
+      ...write('device.bulk'),
+      bodyLimit: BULK_BYTES,
+      schema: { tags, summary: 'Change up to 100 devices', body: BulkBody },
+    },
     async (request, reply) => {
       const result = await devices.bulk(hubOf(request), toBulkOperations(request.body))
       return reply.code(result.isSuccessful ? 200 : 400).send(bulkResultJson(result))
@@ -97,7 +101,7 @@ export function twinRoutes(routes: Routes, { door, devices, sessions }: Registry
   routes.get(
     '/twins/:deviceId',
     {
-      onRequest: requireRight(door, 'ServiceConnect'),
+      ...requireRight(door, 'ServiceConnect'),
       schema: { tags, summary: "Show a device's twin", params: DeviceParams },
     },
     async (request) => {
@@ -108,14 +112,14 @@ export function twinRoutes(routes: Routes, { door, devices, sessions }: Registry
 }
 
 export function statisticsRoutes(routes: Routes, { door, devices, sessions }: RegistryParts): void {
-  const onRequest = requireRight(door, 'RegistryRead')
-  routes.get('/statistics/devices', { onRequest, schema: { tags, summary: 'Count devices' } }, async (request) => {
+  const read = requireRight(door, 'RegistryRead')
+  routes.get('/statistics/devices', { ...read, schema: { tags, summary: 'Count devices' } }, async (request) => {
     const { total, enabled, disabled } = await devices.statistics(hubOf(request))
     return { totalDeviceCount: total, enabledDeviceCount: enabled, disabledDeviceCount: disabled }
   })
   routes.get(
     '/statistics/service',
-    { onRequest, schema: { tags, summary: 'Count connected devices' } },
+    { ...read, schema: { tags, summary: 'Count connected devices' } },
     async (request) => ({ connectedDeviceCount: sessions.count(hubOf(request)) }),
   )
 }

@@ -6,15 +6,17 @@ import type { HubName } from '../../model/ids.ts'
 import { authorizationOf, hostOf } from '../authorization.ts'
 import { peerOfRequest } from '../request-peer.ts'
 import type { RequestStep } from '../routes.ts'
+import { letIn } from '../stated-access.ts'
+import type { Act, PolicyRoute } from '../stated-access.ts'
 
 const admitted = new WeakMap<FastifyRequest, HubName>()
 
 /**
- * The step that each service route names first: the caller's token must carry the right at the hub of the Host header.
+ * What each service route takes into its options: the caller's token must carry the right at the hub of the Host header.
  * It runs before the body is read. `resource` is the path below the host that the token must cover.
  */
-export function requireRight(door: Door, right: HubRight): RequestStep {
-  return async function requireHubRight(request) {
+export function requireRight(door: Door, right: HubRight, act?: Act): PolicyRoute {
+  const onRequest: RequestStep = async (request) => {
     const principal = await door.service(
       hostOf(request),
       authorizationOf(request),
@@ -23,7 +25,9 @@ export function requireRight(door: Door, right: HubRight): RequestStep {
       resourceOf(request),
     )
     if (principal.owner.kind === 'hub') admitted.set(request, principal.owner.hub)
+    letIn(request, { name: `${hostOf(request)} ${principal.policy}`, role: null, method: 'policy' })
   }
+  return { onRequest, config: { access: { kind: 'hub-policy', right, ...(act && { act }) } } }
 }
 
 /** The hub that the request was admitted to. */

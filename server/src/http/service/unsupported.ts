@@ -1,6 +1,7 @@
 import type { HTTPMethods } from 'fastify'
 import { HubError } from '../../errors.ts'
 import type { Routes } from '../routes.ts'
+import { FOR_EVERYBODY } from '../stated-access.ts'
 
 /** Operations of a hub's APIs that this server knows of and does not offer: they answer 501 by name, never 404. */
 const UNSUPPORTED: readonly (readonly [HTTPMethods | readonly HTTPMethods[], string, string])[] = [
@@ -41,6 +42,7 @@ export function unsupportedRoutes(routes: Routes): void {
     routes.route({
       method: typeof method === 'string' ? method : [...method],
       url,
+      config: FOR_EVERYBODY,
       schema: { hide: true },
       // Refused before the body is read: there is nothing that could be done with it.
       onRequest: async () => {

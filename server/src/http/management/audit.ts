@@ -1,0 +1,51 @@
+import { Type } from 'typebox'
+import type { AuditLog } from '../../audit/audit-log.ts'
+import { peerOfRequest } from '../request-peer.ts'
+import type { Routes } from '../routes.ts'
+import { actorOf } from '../stated-access.ts'
+import type { ManagementAccess } from './access.ts'
+import { Followers, MAX_WAIT_SECONDS } from './followers.ts'
+
+const tags = ['management: audit log']
+const ListQuery = Type.Object({
+  after: Type.Optional(Type.Integer({ minimum: 0, description: 'Only entries after this sequence.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+  wait: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: MAX_WAIT_SECONDS, description: 'Seconds to wait for a first one.' }),
+  ),
+})
+
+export interface AuditRoutesParts {
+  readonly audit: AuditLog
+  readonly access: ManagementAccess
+}
+
+/** The audit log, line by line as it lies on the disk, so that a copy can be verified elsewhere. */
+export function auditRoutes(routes: Routes, { audit, access }: AuditRoutesParts): void {
+  const followers = new Followers(routes)
+  routes.get(
+    '/holdfast/v1/audit',
+    { ...access.may('audit.read'), schema: { tags, summary: 'List or follow, oldest first', querystring: ListQuery } },
+    async ({ query }, reply) => {
+      const { after = 0, limit = 100, wait = 0 } = query
+      return { lines: await followers.list(() => audit.read({ after, limit }), wait, reply) }
+    },
+  )
+  routes.get('/holdfast/v1/audit/state', { ...access.may('audit.read'), schema: { tags, summary: 'Show' } }, async () =>
+    audit.facts(),
+  )
+  routes.post(
+    '/holdfast/v1/audit/checkpoint',
+    { ...access.may('audit.sign', { name: 'audit.checkpoint' }), schema: { tags, summary: 'Sign what is there' } },
+    async () => audit.checkpoint(),
+  )
+  routes.post(
+    '/holdfast/v1/audit/key/rotate',
+    { ...access.may('keys.rotate'), schema: { tags, summary: 'Sign with another key from now on' } },
+    async (request) => {
+      const { address, protocol } = peerOfRequest(request)
+      const who = actorOf(request)
+      return { keyId: await audit.rotateKey({ who, from: { address, protocol }, trackingId: request.id }) }
+    },
+  )
+}

@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto'
+import { HubError } from '../errors.ts'
+import { printable } from '../model/ids.ts'
+import { OPERATOR_NAME, OWNER_NAME } from '../model/operator.ts'
+import type { Operator, OperatorCredential, Role } from '../model/operator.ts'
+import type { Clock, Randomness } from '../ports/clock.ts'
+import type { SettingStore } from '../ports/registry.ts'
+
+const OPERATORS = 'management.operators'
+const OWNER_TOKEN = 'management.token-sha256'
+/** Lets secret scanners recognise a leaked token. */
+const TOKEN_PREFIX = 'holdfast_'
+const TOKEN_BYTES = 32
+const ID_BYTES = 6
+const MAX_OPERATORS = 200
+/** Two to change over from one to the other, for each of some machines. */
+const MAX_CREDENTIALS = 10
+
+/** A log-in that was found good: made by `Operators` alone. */
+export interface AuthenticatedOperator {
+  readonly name: string
+  readonly role: Role
+  readonly method: 'token' | 'certificate'
+}
+
+export type LogInFailure = {
+  readonly rule: 'token-signature-wrong' | 'token-expired' | 'thumbprint-mismatch'
+  /** Whose credential it calls itself, as far as that is known. */
+  readonly principal: string | null
+}
+
+/**
+ * The people and programs that run the server: their roles and how they log in. All of them are one value of the
+ * registry, written whole, and held in memory.
+ */
+export class Operators {
+  readonly #settings: SettingStore
+  readonly #clock: Clock
+  readonly #random: Randomness
+  #operators: readonly Operator[]
+  #ownerToken: string | null
+  #writing: Promise<unknown> = Promise.resolve()
+
+  static async open(parts: { settings: SettingStore; clock: Clock; random: Randomness }): Promise<Operators> {
+    const text = await parts.settings.get(OPERATORS)
+    const operators = text === null ? [] : (JSON.parse(text) as readonly Operator[])
+    return new Operators(parts, operators, await parts.settings.get(OWNER_TOKEN))
+  }
+
+  private constructor(
+    { settings, clock, random }: { settings: SettingStore; clock: Clock; random: Randomness },
+    operators: readonly Operator[],
+    ownerToken: string | null,
+  ) {
+    this.#settings = settings
+    this.#clock = clock
+    this.#random = random
+    this.#operators = operators
+    this.#ownerToken = ownerToken
+  }
+
+  /** Whether the owner's token was ever made. */
+  get hasOwnerToken(): boolean {
+    return this.#ownerToken !== null
+  }
+
+  /**
+   * Makes the owner's token, which takes the place of the one before. Only digests are stored, so this is the one chance
+   * to keep it: it belongs into a file that nobody but the owner can read.
+   */
+  async issueOwnerToken(): Promise<string> {
+    const token = TOKEN_PREFIX + Buffer.from(this.#random.bytes(TOKEN_BYTES)).toString('base64url')
+    await this.#settings.put(OWNER_TOKEN, digestOf(token))
+    this.#ownerToken = digestOf(token)
+    return token
+  }
+
+  /** Tokens are found by their digest: what the search may tell by its time is of a value that nobody can choose. */
+  byToken(token: string): AuthenticatedOperator | LogInFailure {
+    const sha256 = digestOf(token)
+    if (sha256 === this.#ownerToken) return { name: OWNER_NAME, role: 'owner', method: 'token' }
+    const id = /^holdfast_([0-9a-f]{12})_/.exec(token)?.[1]
+    const principal = id === undefined ? null : (this.#find((each) => each.id === id)?.operator.name ?? null)
+    return this.#byDigest('token', sha256) ?? { rule: 'token-signature-wrong', principal }
+  }
+
+  /** `der`: the certificate whose key the peer has proven in the handshake. */
+  byCertificate(der: Uint8Array): AuthenticatedOperator | LogInFailure {
+    const sha256 = createHash('sha256').update(der).digest('hex')
+    return this.#byDigest('certificate', sha256) ?? { rule: 'thumbprint-mismatch', principal: null }
+  }
+
+  list(): readonly Operator[] {
+    return this.#operators
+  }
+
+  get(name: string): Operator {
+    const operator = this.#operators.find((each) => each.name === name)
+    if (operator === undefined) throw new HubError('operation-not-found', `There is no operator '${printable(name)}'.`)
+    return operator
+  }
+
+  async create(name: string, role: Role): Promise<Operator> {
+    if (!OPERATOR_NAME.test(name) || name === OWNER_NAME)
+      throw new HubError(
+        'argument-invalid',
+        `'${printable(name)}' cannot be the name of an operator: 1 to 64 of a-z, 0-9, '.', '_' and '-', and not '${OWNER_NAME}'.`,
+      )
+    const operator: Operator = { name, role, created: this.#clock.now(), credentials: [] }
+    await this.#change((operators) => {
+      if (operators.some((each) => each.name === name))
+        throw new HubError('precondition-failed', `There is an operator '${name}' already: revoke it first.`)
+      if (operators.length >= MAX_OPERATORS)
+        throw new HubError('argument-invalid', `There are ${MAX_OPERATORS} operators already: revoke one first.`)
+      return [...operators, operator]
+    })
+    return operator
+  }
+
+  /** Another token of an operator. Its text is told once. */
+  async issueToken(name: string, expires: number | null): Promise<{ token: string; credential: OperatorCredential }> {
+    const id = this.#newId()
+    const token = `${TOKEN_PREFIX}${id}_${Buffer.from(this.#random.bytes(TOKEN_BYTES)).toString('base64url')}`
+    const credential: OperatorCredential = {
+      kind: 'token',
+      id,
+      created: this.#clock.now(),
+      expires,
+      sha256: digestOf(token),
+    }
+    await this.#addCredential(name, credential)
+    return { token, credential }
+  }
+
+  /** Lets an operator in by a client certificate, which is known by its digest. `expires`: its end. */
+  async addCertificate(
+    name: string,
+    certificate: { der: Uint8Array; subject: string; expires: number },
+  ): Promise<OperatorCredential> {
+    const sha256 = createHash('sha256').update(certificate.der).digest('hex')
+    const known = this.#find((each) => each.kind === 'certificate' && each.sha256 === sha256)
+    if (known !== null)
+      throw new HubError('precondition-failed', `This certificate is the one of operator '${known.operator.name}'.`)
+    const { subject, expires } = certificate
+    const credential: OperatorCredential = {
+      kind: 'certificate',
+      id: this.#newId(),
+      created: this.#clock.now(),
+      expires,
+      sha256,
+      subject,
+    }
+    await this.#addCredential(name, credential)
+    return credential
+  }
+
+  /** Ends an operator, or one credential of his, at once. */
+  async revoke(name: string, credentialId?: string): Promise<void> {
+    const operator = this.get(name)
+    if (credentialId !== undefined && !operator.credentials.some(({ id }) => id === credentialId))
+      throw new HubError('operation-not-found', `Operator '${name}' has no credential '${printable(credentialId)}'.`)
+    await this.#change((operators) =>
+      credentialId === undefined
+        ? operators.filter((each) => each.name !== name)
+        : operators.map((each) =>
+            each.name === name
+              ? { ...each, credentials: each.credentials.filter(({ id }) => id !== credentialId) }
+              : each,
+          ),
+    )
+  }
+
+  #newId(): string {
+    return Buffer.from(this.#random.bytes(ID_BYTES)).toString('hex')
+  }
+
+  #addCredential(name: string, credential: OperatorCredential): Promise<void> {
+    const now = this.#clock.now()
+    if (credential.expires !== null && credential.expires <= now)
+      throw new HubError('argument-invalid', 'A credential that is over already lets nobody in.')
+    return this.#change((operators) => {
+      const { credentials } = this.get(name)
+      const living = credentials.filter(({ expires }) => expires === null || expires > now)
+      if (living.length >= MAX_CREDENTIALS)
+        throw new HubError('argument-invalid', `'${name}' has ${MAX_CREDENTIALS} credentials: revoke one first.`)
+      return operators.map((each) => (each.name === name ? { ...each, credentials: [...living, credential] } : each))
+    })
+  }
+
+  #byDigest(kind: OperatorCredential['kind'], sha256: string): AuthenticatedOperator | LogInFailure | null {
+    const found = this.#find((each) => each.kind === kind && each.sha256 === sha256)
+    if (found === null) return null
+    const { operator, credential } = found
+    if (credential.expires !== null && credential.expires <= this.#clock.now())
+      return { rule: 'token-expired', principal: operator.name }
+    return { name: operator.name, role: operator.role, method: kind }
+  }
+
+  #find(
+    test: (credential: OperatorCredential) => boolean,
+  ): { operator: Operator; credential: OperatorCredential } | null {
+    for (const operator of this.#operators) {
+      const credential = operator.credentials.find(test)
+      if (credential !== undefined) return { operator, credential }
+    }
+    return null
+  }
+
+  /** One change after another; memory follows the registry. */
+  #change(make: (operators: readonly Operator[]) => readonly Operator[]): Promise<void> {
+    const done = this.#writing.then(async () => {
+      const changed = make(this.#operators)
+      await this.#settings.put(OPERATORS, JSON.stringify(changed))
+      this.#operators = changed
+    })
+    this.#writing = done.catch(() => {})
+    return done
+  }
+}
+
+function digestOf(token: string): string {
+  return createHash('sha256').update(token, 'utf8').digest('hex')
+}
