@@ -29,7 +29,12 @@ export interface Started extends RunningServer {
 export function makeFolder(t: TestContext): Folder {
   const parent = mkdtempSync(join(tmpdir(), 'holdfast-at-rest-'))
   const data = join(parent, 'data')
-  t.after(() => rmSync(parent, { recursive: true }))
+  const servers: { close(): Promise<void> }[] = []
+  // What runs after a test runs in the order in which it was asked for.
+  t.after(async () => {
+    for (const server of servers) await server.close()
+    rmSync(parent, { recursive: true })
+  })
   return {
     parent,
     data,
@@ -46,7 +51,7 @@ export function makeFolder(t: TestContext): Folder {
         }),
         environment,
       )
-      t.after(() => server.close())
+      servers.push(server)
       const ask = askerOf(server)
       return { ...server, ask, operate: operateOn(server, ask) }
     },

@@ -59,13 +59,16 @@ export interface RunningServer {
 
 export async function startServer(t: TestContext, limits: { requestsPerMinute?: number } = {}): Promise<RunningServer> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
-  t.after(() => rm(folder, { recursive: true }))
   const time = { skew: 0 }
   const app = await startApp(configOf(folder, limits), {
     clock: { now: () => Date.now() + time.skew },
     log: createLog({ level: 'silent' }),
   })
-  t.after(() => app.close())
+  // What runs after a test runs in the order in which it was asked for.
+  t.after(async () => {
+    await app.close()
+    await rm(folder, { recursive: true })
+  })
   const port = app.ports.https
   const rootPem = await readFile(app.rootFile ?? '', 'utf8')
   const token = (await readFile(app.managementTokenFile, 'utf8')).trim()

@@ -37,11 +37,14 @@ export type Plant = Awaited<ReturnType<typeof openPlant>>
 /** The whole server with two hubs, a verified root and an intermediate below it. `revoke` and the like are its API. */
 export async function openPlant(t: TestContext) {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-revocation-'))
-  t.after(() => rm(folder, { recursive: true }))
   const time = { skew: 0 }
   const start = () => startApp(folder, time)
   let app = await start()
-  t.after(() => app.close())
+  // What runs after a test runs in the order in which it was asked for.
+  t.after(async () => {
+    await app.close()
+    await rm(folder, { recursive: true })
+  })
   const rootPem = await readFile(app.rootFile ?? '', 'utf8')
   const token = (await readFile(app.managementTokenFile, 'utf8')).trim()
   const root = await makeRoot('Plant Root')
