@@ -22,7 +22,7 @@ export interface Sealer {
 }
 
 /** What the sealed bytes are for: each purpose has keys of its own. */
-export type SealPurpose = 'registry' | 'telemetry' | 'file'
+export type SealPurpose = 'registry' | 'telemetry' | 'file' | 'backup'
 
 export class SealError extends Error {
   override readonly name = 'SealError'

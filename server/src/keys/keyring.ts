@@ -61,6 +61,8 @@ export class Keyring {
   #admitsUnsealed: boolean
   /** Changes come one after another. */
   #underway: Promise<unknown> = Promise.resolve()
+  /** How many wait for the keys to stay as they are. */
+  #holders = 0
 
   private constructor(options: KeyringOptions, kek: KeyProvider, keys: readonly HeldKey[], admitsUnsealed: boolean) {
     this.#path = pathIn(options.folder)
@@ -92,12 +94,21 @@ export class Keyring {
 
   static async #openKnown(options: KeyringOptions, file: KeyringFile): Promise<Keyring> {
     const kek = await knownKek(options.source, file.kek, options.random)
-    const keys: HeldKey[] = []
-    for (const { id, createdTime, wrapped } of file.keys) {
-      const secret = await kek.unwrap(Buffer.from(wrapped, 'base64'), contextOf(id, createdTime, file.admitsUnsealed))
-      keys.push({ id, createdTime, key: createSecretKey(secret) })
+    return new Keyring(options, kek, await unwrapKeys(file, kek), file.admitsUnsealed)
+  }
+
+  /** The data keys in the text of a keyring that lies elsewhere, such as in a backup. */
+  static async dataKeysOf(
+    text: string,
+    { source, random, path }: { source: KekSource; random: Randomness; path: string },
+  ): Promise<readonly DataKey[]> {
+    const file = parseKeyring(text, path)
+    const kek = await knownKek(source, file.kek, random)
+    try {
+      return await unwrapKeys(file, kek)
+    } finally {
+      await kek.close()
     }
-    return new Keyring(options, kek, keys, file.admitsUnsealed)
   }
 
   /** The last one is the one to seal with. */
@@ -127,6 +138,15 @@ export class Keyring {
     }
   }
 
+  /** Until `release` no key changes: whatever is copied meanwhile opens with the keyring of this text. */
+  hold(): Promise<{ readonly text: string; readonly release: () => void }> {
+    return this.#oneByOne(async () => {
+      const text = readFileSync(this.#path, 'utf8')
+      this.#holders += 1
+      return { text, release: () => (this.#holders -= 1) }
+    })
+  }
+
   /** Told of each new data key once it is on the disk; from then on it may seal. */
   onNewKey(listener: (key: DataKey) => Promise<void>): void {
     this.#listeners.push(listener)
@@ -135,6 +155,7 @@ export class Keyring {
   /** Wraps every data key with a new KEK; `to` absent: another one from the same place. Returns the id of the new one. */
   rotateKek(to?: KekSource): Promise<string> {
     return this.#oneByOne(async () => {
+      this.#requireFree()
       const source = to ?? this.#source
       if (to === undefined && source.kind === 'passphrase') {
         throw new HubError('argument-invalid', 'A new passphrase is needed to replace the present one.')
@@ -158,6 +179,7 @@ export class Keyring {
   /** Adds a data key that seals from now on. */
   addDataKey(): Promise<DataKey> {
     return this.#oneByOne(async () => {
+      this.#requireFree()
       if (this.#keys.length >= MAX_KEYS) {
         throw new HubError(
           'argument-invalid',
@@ -176,6 +198,7 @@ export class Keyring {
   /** Destroys data keys: what they sealed can never be read again. The newest one stays. Returns how many went. */
   retire(isUnused: (key: { id: number; createdTime: number; supersededTime: number }) => boolean): Promise<number> {
     return this.#oneByOne(async () => {
+      this.#requireFree()
       const keys = this.#keys.filter(({ id, createdTime }, index) => {
         const next = this.#keys[index + 1]
         return next === undefined || !isUnused({ id, createdTime, supersededTime: next.createdTime })
@@ -191,6 +214,11 @@ export class Keyring {
   async close(): Promise<void> {
     await this.#underway
     await this.#kek.close()
+  }
+
+  #requireFree(): void {
+    if (this.#holders === 0) return
+    throw new HubError('precondition-failed', 'A backup is under way, and needs the keys as they are; try again later.')
   }
 
   #newKey(): HeldKey {
@@ -215,6 +243,15 @@ export class Keyring {
     this.#underway = result.catch(() => {})
     return result
   }
+}
+
+async function unwrapKeys(file: KeyringFile, kek: KeyProvider): Promise<HeldKey[]> {
+  const keys: HeldKey[] = []
+  for (const { id, createdTime, wrapped } of file.keys) {
+    const secret = await kek.unwrap(Buffer.from(wrapped, 'base64'), contextOf(id, createdTime, file.admitsUnsealed))
+    keys.push({ id, createdTime, key: createSecretKey(secret) })
+  }
+  return keys
 }
 
 /** `data` → `data.key`: beside the data folder, so that a copy of the folder does not hold it. */
