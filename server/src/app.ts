@@ -156,7 +156,7 @@ async function assemble(
     await stores.sealing.addKey(key)
   })
   const audit = await AuditLog.open({ folder: auditFolder(config.data), secrets, clock, log })
-  const life = recordLife(audit, { config })
+  const life = await recordLife(audit, { config, settings: registry.settings, log })
   onClose(() => life.close())
   const operators = await Operators.open({ settings: registry.settings, clock, random })
   const managementTokenFile = await keepOwnerToken(config.data, operators)

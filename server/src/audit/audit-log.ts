@@ -82,7 +82,7 @@ export class AuditLog {
     this.#end = end
     this.#length = end.length
     this.#damage = end.damage
-    this.#key = end.keyId === null || end.damage !== null ? keys.make() : keys.find(end.keyId)
+    this.#key = end.keyId === null || end.damage !== null ? (keys.newest ?? keys.make()) : keys.find(end.keyId)
   }
 
   #recover({ sequence, torn, damage }: End): void {

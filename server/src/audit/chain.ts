@@ -1,6 +1,5 @@
 import { signCheckpoint, signSuccession } from './checkpoint.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import type { Json } from './canonical-json.ts'
 import { CLOCK_WENT_BACK, placed } from './entry.ts'
 import type { Actor, AuditEntry, AuditRecord } from './entry.ts'
 import type { SigningKey } from './signing-key.ts'
@@ -56,10 +55,7 @@ export class Chain {
       { sequence: this.#end.sequence, hash: this.#end.hash, time },
       this.#key.privateKey,
     )
-    this.#append(
-      { ...ownRecord('checkpoint', 'checkpoint'), detail: { ...checkpoint, keyId: this.#key.id } as unknown as Json },
-      time,
-    )
+    this.#append({ ...ownRecord('checkpoint', 'checkpoint'), detail: { ...checkpoint, keyId: this.#key.id } }, time)
     this.#end = { ...this.#end, unsigned: 0 }
     return checkpoint
   }

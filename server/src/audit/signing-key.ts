@@ -31,6 +31,10 @@ export class SigningKeys {
       .map((line) => keyFrom(createPrivateKey({ key: Buffer.from(line, 'base64'), type: 'pkcs8', format: 'der' })))
   }
 
+  get newest(): SigningKey | undefined {
+    return this.#keys.at(-1)
+  }
+
   find(id: string): SigningKey {
     const key = this.#keys.find((each) => each.id === id)
     if (key === undefined)

@@ -208,13 +208,16 @@ export class Operators {
 
   /** One change after another; memory follows the registry. */
   #change(make: (operators: readonly Operator[]) => readonly Operator[]): Promise<void> {
-    const done = this.#writing.then(async () => {
-      const changed = make(this.#operators)
-      await this.#settings.put(OPERATORS, JSON.stringify(changed))
-      this.#operators = changed
-    })
+    const done = this.#afterOthers(make)
     this.#writing = done.catch(() => {})
     return done
+  }
+
+  async #afterOthers(make: (operators: readonly Operator[]) => readonly Operator[]): Promise<void> {
+    await this.#writing
+    const changed = make(this.#operators)
+    await this.#settings.put(OPERATORS, JSON.stringify(changed))
+    this.#operators = changed
   }
 }
 
