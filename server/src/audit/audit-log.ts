@@ -203,7 +203,8 @@ export class AuditLog {
     clearTimeout(this.#retry)
     this.#writing = this.#writeBatch().finally(() => {
       this.#writing = null
-      if (this.#failure === null) this.#write()
+      // An act that came in meanwhile learns at once whether the disk has room again.
+      if (this.#failure === null || this.#waiting.some(({ settle }) => settle !== null)) this.#write()
       else this.#retryLater()
     })
   }
