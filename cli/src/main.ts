@@ -36,6 +36,16 @@ const GROUPS: readonly CommandGroup[] = [
     load: () => import('./keys/register.ts'),
   },
   {
+    name: 'backup',
+    summary: 'a sealed copy of everything that a running server keeps; verify one',
+    load: () => import('./backup/register.ts'),
+  },
+  {
+    name: 'restore',
+    summary: 'a data folder from a backup, proven whole before it is there',
+    load: () => import('./backup/restore.ts'),
+  },
+  {
     name: 'revoke',
     summary: 'cut off a device, a certificate or a CA, at once',
     load: () => import('./revoke/register.ts'),

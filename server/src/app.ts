@@ -5,6 +5,8 @@ import { AmqpHead } from './amqp/head.ts'
 import { AuditLog, auditFolder } from './audit/audit-log.ts'
 import type { SecurityEvents } from './audit/security-events.ts'
 import { recordLife } from './audit/server-life.ts'
+import { recordRestore } from './backup/restored.ts'
+import { Backups } from './backup/take.ts'
 import { ConfigError } from './config.ts'
 import type { Config, HubConfig } from './config.ts'
 import type { HubError } from './errors.ts'
@@ -62,6 +64,7 @@ import { Enrollments } from './provisioning/enrollments.ts'
 import { loadIdScope } from './provisioning/id-scope.ts'
 import { Registrar } from './provisioning/register.ts'
 import { holdsSealedData, openSqliteStores } from './sqlite/open.ts'
+import { snapshotStores } from './sqlite/snapshot.ts'
 
 /** Names that every server certificate carries besides the configured ones. */
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'] as const
@@ -158,6 +161,7 @@ async function assemble(
   const audit = await AuditLog.open({ folder: auditFolder(config.data), secrets, clock, log })
   const life = await recordLife(audit, { config, settings: registry.settings, log })
   onClose(() => life.close())
+  await recordRestore(config.data, audit)
   const operators = await Operators.open({ settings: registry.settings, clock, random })
   const managementTokenFile = await keepOwnerToken(config.data, operators)
   const hubs = await openHubs(config, registry)
@@ -347,6 +351,14 @@ async function assemble(
     audit,
     secondPerson: config.management.secondPerson,
     keyOperations,
+    backups: new Backups({
+      folder: config.data,
+      keyring,
+      snapshot: (staging) => snapshotStores(config.data, staging),
+      clock,
+      random,
+      log,
+    }),
     identity,
     settings: registry.settings,
     service: { idScope, host: config.provisioning.hosts[0] ?? 'localhost', linkedHubs },
@@ -379,10 +391,9 @@ async function assemble(
 }
 
 async function openKeyring(config: Config, { clock, random, log, keyPassphrase }: Parts): Promise<Keyring> {
-  const { file: keyFile, passphraseFile } = config.keys
   const keyring = await Keyring.open({
     folder: config.data,
-    source: configuredSource({ data: config.data, keyFile, passphraseFile }, keyPassphrase),
+    source: configuredSource({ data: config.data, keyFile: config.keys.file, ...config.keys }, keyPassphrase),
     holdsSealedData: holdsSealedData(config.data),
     clock,
     random,
@@ -392,7 +403,7 @@ async function openKeyring(config: Config, { clock, random, log, keyPassphrase }
     log.warn(
       { kind, id, path },
       path === null
-        ? 'the data folder is sealed with a passphrase: without it nothing in the folder can be read'
+        ? 'the data folder is sealed with a passphrase or a token: without it nothing in the folder can be read'
         : 'the data folder is sealed with the key in this file: keep a copy of it apart from the folder; without it nothing in the folder can be read',
     )
   return keyring

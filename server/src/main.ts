@@ -1,5 +1,7 @@
 export { startServer } from './app.ts'
 export type { RunningServer } from './app.ts'
+export { restoreBackup, verifyBackup } from './backup/restore.ts'
+export type { BackupReport, BackupSource } from './backup/restore.ts'
 export { ConfigError, ConfigFile, readConfig, readConfigFile } from './config.ts'
 export type { Config, HubConfig } from './config.ts'
 export { HUB_ERROR_CODES, HubError } from './errors.ts'

@@ -12,15 +12,17 @@ const ALLOWED: Record<string, readonly string[]> = {
   ports: ['model', 'pki'],
   hub: ['ports', 'model', 'pki', 'seal'],
   provisioning: ['hub', 'ports', 'model', 'pki'],
-  keys: ['ports', 'model'],
+  keys: ['ports', 'model', 'config'],
   audit: ['ports', 'model'],
   operators: ['ports', 'model'],
+  // Takes the copies of a running server, and unpacks them where no server runs.
+  backup: ['audit', 'keys', 'sqlite', 'ports', 'model'],
   sqlite: ['keys', 'ports', 'model'],
   local: ['ports', 'model'],
   net: ['hub', 'ports', 'model', 'pki', 'config'],
   mqtt: ['hub', 'provisioning', 'net', 'ports', 'model', 'pki'],
   amqp: ['hub', 'provisioning', 'net', 'ports', 'model', 'pki'],
-  http: ['hub', 'provisioning', 'keys', 'audit', 'operators', 'net', 'ports', 'model', 'pki'],
+  http: ['backup', 'hub', 'provisioning', 'keys', 'audit', 'operators', 'net', 'ports', 'model', 'pki'],
 }
 const FREE = new Set(['errors', 'log', 'metrics'])
 

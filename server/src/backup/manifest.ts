@@ -47,7 +47,7 @@ function read<T extends Parameters<typeof Value.Check>[1]>(
 ): Static<T> {
   try {
     const value: unknown = JSON.parse(text)
-    if (Value.Check(shape, value)) return value as Static<T>
+    if (Value.Check(shape, value)) return value
   } catch {
     // Told below, as for anything else that is not of the shape.
   }

@@ -24,6 +24,8 @@ import { inspectStores } from '../sqlite/inspect.ts'
 import { Container, damaged } from './container.ts'
 import { readEntry, readHeader } from './manifest.ts'
 import type { FileEntry, Header, Manifest } from './manifest.ts'
+import { RESTORED_FILE } from './restored.ts'
+import type { Restored } from './restored.ts'
 
 const MAX_ENTRY_BYTES = 16 * 1024 * 1024
 
@@ -57,9 +59,9 @@ export async function verifyBackup(source: BackupSource, workFolder: string): Pr
 
 /**
  * Unpacks a backup beside `target`, proves it whole, and only then moves it into place. Throws HubError, having left
- * `target` as it was, for a folder that is not empty, a backup that is damaged and a key that does not fit.
+ * `target` as it was, for a folder that is not empty, a backup that is damaged and a key that does not fit. `now`: ms.
  */
-export async function restoreBackup(source: BackupSource, target: string): Promise<BackupReport> {
+export async function restoreBackup(source: BackupSource, target: string, now: number): Promise<BackupReport> {
   const folder = resolve(target)
   if (existsSync(folder) && readdirSync(folder).length > 0) {
     throw new HubError(
@@ -73,6 +75,9 @@ export async function restoreBackup(source: BackupSource, target: string): Promi
   mkdirSync(draft, { mode: 0o700 })
   try {
     const report = await unpack(source, draft)
+    const { id: backup, createdTime } = report
+    const restored: Restored = { backup, createdTime, restoredTime: new Date(now).toISOString() }
+    createWhole(join(draft, RESTORED_FILE), JSON.stringify(restored))
     renameSync(draft, folder)
     sync(dirname(folder))
     return report

@@ -15,7 +15,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 }
 
 const PIECE_BYTES = 256 * 1024
-/** Folders that hold a few small files, or files that only grow. */
+/** Folders whose files are not databases. */
 const PLAIN_FOLDERS = ['tls', 'audit'] as const
 
 export interface BackupParts {
@@ -60,15 +60,14 @@ export class Backups {
     this.#requireFree()
     this.#isUnderWay = true
     const { keyring, log } = this.#parts
-    let release = (): void => {}
+    let held: Awaited<ReturnType<Keyring['hold']>> | null = null
     try {
-      const held = await keyring.hold()
-      release = held.release
+      held = await keyring.hold()
       const header: Header = { id, createdTime: new Date(createdTime).toISOString(), version, keyring: held.text }
       yield* sealContainer(JSON.stringify(header), this.#plain(), new EnvelopeSealer('backup', keyring.dataKeys))
       log.info({ backup: id }, 'a backup was taken')
     } finally {
-      release()
+      held?.release()
       this.#isUnderWay = false
       rmSync(this.#staging, { recursive: true, force: true })
     }
@@ -82,46 +81,59 @@ export class Backups {
     const files: Manifest['files'] = []
     mkdirSync(this.#staging, { mode: 0o700 })
     for await (const { path, copy } of this.#parts.snapshot(this.#staging)) {
-      files.push(yield* fileBytes(copy, { path, bytes: statSync(copy).size }))
+      files.push(yield* fileBytes(streamOf(copy), { path, bytes: statSync(copy).size }))
       rmSync(copy)
     }
-    for (const entry of plainFiles(this.#parts.folder)) {
-      files.push(yield* fileBytes(join(this.#parts.folder, entry.path), entry))
-    }
+    for (const { file, source } of plainFiles(this.#parts.folder)) files.push(yield* fileBytes(source, file))
     yield entryBytes({ manifest: { files } })
   }
 }
 
-/** Yields a file as it is up to its stated size: one that only grows is copied as it was when it was looked at. */
-async function* fileBytes(source: string, file: FileEntry): AsyncGenerator<Buffer, Manifest['files'][number]> {
+async function* fileBytes(
+  source: Stream | Iterable<Buffer>,
+  file: FileEntry,
+): AsyncGenerator<Buffer, Manifest['files'][number]> {
   yield entryBytes({ file })
   const hash = createHash('sha256')
-  let left = file.bytes
-  if (left > 0) {
-    for await (const piece of createReadStream(source, { end: left - 1, highWaterMark: PIECE_BYTES })) {
-      hash.update(piece as Buffer)
-      left -= (piece as Buffer).length
-      yield piece as Buffer
-    }
+  for await (const piece of source) {
+    hash.update(piece)
+    yield piece
   }
-  if (left > 0) throw new HubError('internal', `The file ${source} became shorter while it was backed up; try again.`)
   return { ...file, sha256: hash.digest('hex') }
 }
 
-function plainFiles(folder: string): readonly FileEntry[] {
-  return PLAIN_FOLDERS.filter((name) => existsSync(join(folder, name))).flatMap((name) =>
-    readdirSync(join(folder, name), { withFileTypes: true })
+/**
+ * Small files are read one after another without a pause, so that none is replaced between two that belong together. All
+ * files of a log but the newest are finished, and are read when their turn comes.
+ */
+function plainFiles(
+  folder: string,
+): readonly { readonly file: FileEntry; readonly source: Iterable<Buffer> | Stream }[] {
+  return PLAIN_FOLDERS.filter((name) => existsSync(join(folder, name))).flatMap((name) => {
+    const names = readdirSync(join(folder, name), { withFileTypes: true })
       .filter((found) => found.isFile() && !found.name.endsWith('.draft'))
       .map((found) => `${name}/${found.name}`)
       .sort()
-      .map((path) => ({ path, bytes: wholeLines(join(folder, path)) })),
-  )
+    const newestLog = names.findLast((path) => path.endsWith('.jsonl'))
+    return names.map((path) => {
+      const place = join(folder, path)
+      if (path.endsWith('.jsonl') && path !== newestLog)
+        return { file: { path, bytes: statSync(place).size }, source: streamOf(place) }
+      const bytes = wholeLines(path, readFileSync(place))
+      return { file: { path, bytes: bytes.length }, source: [bytes] }
+    })
+  })
 }
 
-/** Bytes of the file; of a log of lines, without a line that is being written. */
-function wholeLines(path: string): number {
-  if (!path.endsWith('.jsonl')) return statSync(path).size
-  return readFileSync(path).lastIndexOf(10) + 1
+type Stream = AsyncIterable<Buffer>
+
+async function* streamOf(path: string): AsyncGenerator<Buffer> {
+  for await (const piece of createReadStream(path, { highWaterMark: PIECE_BYTES })) yield piece as Buffer
+}
+
+/** Of a log of lines, without a line that is being written. */
+function wholeLines(path: string, bytes: Buffer): Buffer {
+  return path.endsWith('.jsonl') ? bytes.subarray(0, bytes.lastIndexOf(10) + 1) : bytes
 }
 
 function entryBytes(entry: Entry): Buffer {

@@ -6,6 +6,7 @@ import fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Server } from 'node:https'
 import type { AuditLog } from '../audit/audit-log.ts'
+import type { Backups } from '../backup/take.ts'
 import { HubError } from '../errors.ts'
 import type { Alarms } from '../hub/alarms.ts'
 import type { Door } from '../hub/authenticate.ts'
@@ -79,6 +80,7 @@ export interface HttpParts {
   /** Whether dangerous acts need a second person. */
   readonly secondPerson: boolean
   readonly keyOperations: KeyParts['keyOperations']
+  readonly backups: Backups
   readonly identity: KeyParts['identity']
   readonly settings: SettingStore
   readonly service: ProvisioningServiceFacts

@@ -18,7 +18,7 @@ export async function* snapshotStores(folder: string, staging: string): AsyncGen
   const telemetry = join(folder, 'telemetry')
   for (const hub of readdirSync(telemetry).sort()) {
     const segments = readdirSync(join(telemetry, hub)).filter((file) => parseSegmentFile(file) !== null)
-    for (const file of segments.sort().reverse()) {
+    for (const file of segments.toSorted().toReversed()) {
       const path = `telemetry/${hub}/${file}`
       // Being made at this moment: nothing in it has been acknowledged yet.
       if (existsSync(join(folder, `${path}-journal`))) continue

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import { restoreBackup, verifyBackup } from '../../src/backup/restore.ts'
 import { makeKeyFile } from '../../src/keys/key-file.ts'
 import { parseDeviceId } from '../../src/model/ids.ts'
-import { HUB, OTHER_HUB, bodyOf, device, event } from '../contract/nouns.ts'
+import { HUB, NOW, OTHER_HUB, bodyOf, device, event } from '../contract/nouns.ts'
 import { openBench, openIn, random } from './bench-folder.ts'
 import type { Bench } from './bench-folder.ts'
 
@@ -23,9 +23,9 @@ describe('a backup of a running server', () => {
     const { registry, telemetryLog } = bench.stores
     for (const id of ['a', 'b', 'c']) await registry.devices.create(device(id))
     let count = 0
-    let isOver = false
+    const end = new AbortController()
     const load = (async () => {
-      while (!isOver) {
+      while (!end.signal.aborted) {
         await Promise.all(
           Array.from({ length: 20 }, () => telemetryLog.append(0, event(`${count++} ${CANARY.padEnd(500, '.')}`))),
         )
@@ -35,12 +35,12 @@ describe('a backup of a running server', () => {
     const { next: before } = await telemetryLog.bounds(HUB, 0)
     const path = await bench.backUp()
     const { next: after } = await telemetryLog.bounds(HUB, 0)
-    isOver = true
+    end.abort()
     await load
     assert.ok(after > before, 'nothing came in meanwhile')
     assert.ok(readdirSync(join(bench.data, 'telemetry', HUB)).length > 3)
 
-    const report = await restoreBackup(bench.source(path), join(bench.parent, 'restored'))
+    const report = await restoreBackup(bench.source(path), join(bench.parent, 'restored'), NOW)
     assert.equal(report.devices, 3)
     const restored = await openIn(bench.parent, 'restored', SMALL_SEGMENTS)
     t.after(() => restored.close())
@@ -105,7 +105,7 @@ describe('a backup of a running server', () => {
     const bench = await openBench(t)
     for (const hub of [HUB, OTHER_HUB])
       for (const partition of [0, 1]) await bench.stores.telemetryLog.append(partition, event(hub, { hub }))
-    const report = await restoreBackup(bench.source(await bench.backUp()), join(bench.parent, 'restored'))
+    const report = await restoreBackup(bench.source(await bench.backUp()), join(bench.parent, 'restored'), NOW)
     assert.equal(report.partitions.length, 4)
     const restored = await openIn(bench.parent, 'restored')
     t.after(() => restored.close())
@@ -120,7 +120,10 @@ describe('a restore', () => {
     const target = join(bench.parent, 'full')
     mkdirSync(target)
     writeFileSync(join(target, 'note'), 'mine')
-    await assert.rejects(restoreBackup(bench.source(path), target), { code: 'argument-invalid', message: /not empty/ })
+    await assert.rejects(restoreBackup(bench.source(path), target, NOW), {
+      code: 'argument-invalid',
+      message: /not empty/,
+    })
     assert.deepEqual(readdirSync(target), ['note'])
   })
 
@@ -128,7 +131,7 @@ describe('a restore', () => {
     const bench = await openBench(t)
     const target = join(bench.parent, 'empty')
     mkdirSync(target, { mode: 0o755 })
-    await restoreBackup(bench.source(await bench.backUp()), target)
+    await restoreBackup(bench.source(await bench.backUp()), target, NOW)
     assert.equal(statSync(target).mode & 0o777, 0o700)
     for (const file of readdirSync(target, { recursive: true, withFileTypes: true })) {
       const mode = statSync(join(file.parentPath, file.name)).mode & 0o777
@@ -142,9 +145,12 @@ describe('a restore', () => {
     makeKeyFile(join(bench.parent, 'other'), random)
     const target = join(bench.parent, 'restored')
     for (const keyFile of ['other', 'nowhere'])
-      await assert.rejects(restoreBackup({ ...bench.source(path), keyFile: join(bench.parent, keyFile) }, target), {
-        message: /key file .*(is missing|holds key)/,
-      })
+      await assert.rejects(
+        restoreBackup({ ...bench.source(path), keyFile: join(bench.parent, keyFile) }, target, NOW),
+        {
+          message: /key file .*(is missing|holds key)/,
+        },
+      )
     assert.deepEqual([existsSync(target), existsSync(`${target}.restoring`)], [false, false])
   })
 
@@ -182,7 +188,7 @@ describe('a restore', () => {
     for (const [name, bytes] of Object.entries(damages)) {
       const path = join(bench.parent, 'damaged')
       writeFileSync(path, bytes)
-      await assert.rejects(restoreBackup(bench.source(path), target), { code: /format-invalid|internal/ }, name)
+      await assert.rejects(restoreBackup(bench.source(path), target, NOW), { code: /format-invalid|internal/ }, name)
       assert.deepEqual([existsSync(target), existsSync(`${target}.restoring`)], [false, false], name)
     }
   })
@@ -192,7 +198,7 @@ describe('a restore', () => {
     const path = await bench.backUp()
     mkdirSync(join(bench.parent, 'restored.restoring', 'telemetry'), { recursive: true })
     writeFileSync(join(bench.parent, 'restored.restoring', 'registry.db'), 'half')
-    await restoreBackup(bench.source(path), join(bench.parent, 'restored'))
+    await restoreBackup(bench.source(path), join(bench.parent, 'restored'), NOW)
     rmSync(join(bench.parent, 'restored'), { recursive: true })
   })
 })

@@ -7,6 +7,8 @@ import { auditRoutes } from './audit.ts'
 import type { AuditRoutesParts } from './audit.ts'
 import { authorityProofRoutes, authorityRoutes } from './authorities.ts'
 import type { AuthorityParts } from './authorities.ts'
+import { backupRoutes } from './backups.ts'
+import type { BackupRoutesParts } from './backups.ts'
 import { duplicateRoutes } from './duplicates.ts'
 import type { DuplicateRoutesParts } from './duplicates.ts'
 import { managedDeviceChangeRoutes, managedDeviceRoutes } from './devices.ts'
@@ -40,6 +42,7 @@ import type { WebhookRoutesParts } from './webhooks.ts'
 export type ManagementParts = AlarmParts &
   AuditRoutesParts &
   AuthorityParts &
+  BackupRoutesParts &
   DuplicateRoutesParts &
   DoctorRoutesParts &
   ExpiryRoutesParts &
@@ -72,6 +75,7 @@ export function managementApi(routes: Routes, parts: ManagementParts): void {
   refusalRoutes(routes, parts)
   policyRoutes(routes, parts)
   keyRoutes(routes, parts)
+  backupRoutes(routes, parts)
   revocationRoutes(routes, parts)
   crlRoutes(routes, parts)
   publishedCrlRoutes(routes, parts)
