@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { PathVerifier } from '@holdfast/pki'
 import { AmqpHead } from './amqp/head.ts'
+import { openAppendFile } from './audit/append-file.ts'
+import type { OpenAppendFile } from './audit/append-file.ts'
 import { AuditLog, auditFolder } from './audit/audit-log.ts'
 import type { SecurityEvents } from './audit/security-events.ts'
 import { recordLife } from './audit/server-life.ts'
@@ -103,6 +105,8 @@ export interface Environment {
   readonly log?: Log
   /** What the operator typed; takes the place of the key file. */
   readonly keyPassphrase?: string
+  /** How the audit log opens its files. */
+  readonly openAuditFile?: OpenAppendFile
 }
 
 /**
@@ -117,8 +121,9 @@ export async function startServer(config: Config, environment: Environment = {})
     for (const closer of closers.splice(0).toReversed()) await closer()
   }
   try {
-    const { keyPassphrase } = environment
-    const running = await assemble(config, { clock, random, log, keyPassphrase }, (closer) => closers.push(closer))
+    const { keyPassphrase, openAuditFile = openAppendFile } = environment
+    const parts = { clock, random, log, keyPassphrase, openAuditFile }
+    const running = await assemble(config, parts, (closer) => closers.push(closer))
     return { ...running, close }
   } catch (error) {
     await close()
@@ -130,7 +135,7 @@ type Parts = Required<Omit<Environment, 'keyPassphrase'>> & { readonly keyPassph
 
 async function assemble(
   config: Config,
-  { clock, random, log, keyPassphrase }: Parts,
+  { clock, random, log, keyPassphrase, openAuditFile }: Parts,
   onClose: (closer: () => Promise<void> | void) => void,
 ): Promise<Omit<RunningServer, 'close'>> {
   const metrics = new Metrics()
@@ -158,7 +163,7 @@ async function assemble(
     fileSealer.add(key)
     await stores.sealing.addKey(key)
   })
-  const audit = await AuditLog.open({ folder: auditFolder(config.data), secrets, clock, log })
+  const audit = await AuditLog.open({ folder: auditFolder(config.data), secrets, clock, log, openFile: openAuditFile })
   const life = await recordLife(audit, { config, settings: registry.settings, log })
   onClose(() => life.close())
   await recordRestore(config.data, audit)
@@ -390,7 +395,10 @@ async function assemble(
   }
 }
 
-async function openKeyring(config: Config, { clock, random, log, keyPassphrase }: Parts): Promise<Keyring> {
+async function openKeyring(
+  config: Config,
+  { clock, random, log, keyPassphrase }: Omit<Parts, 'openAuditFile'>,
+): Promise<Keyring> {
   const keyring = await Keyring.open({
     folder: config.data,
     source: configuredSource({ data: config.data, keyFile: config.keys.file, ...config.keys }, keyPassphrase),

@@ -183,6 +183,24 @@ export const ConfigFile = Type.Object(
           default: null,
           description: 'File whose first line is a passphrase that takes the place of the key file.',
         }),
+        token: Type.Union(
+          [
+            Type.Object(
+              {
+                module: Type.String({ description: "Path of the token's PKCS#11 library." }),
+                token: Type.String({ description: 'Label of the token.' }),
+                key: Type.String({
+                  pattern: '^(?:[0-9A-Fa-f]{2}){1,32}$',
+                  description: 'Id (CKA_ID, hex) of an AES-256 key in it that may encrypt.',
+                }),
+                pinFile: Type.String({ description: 'File whose first line is the PIN.' }),
+              },
+              { additionalProperties: false },
+            ),
+            Type.Null(),
+          ],
+          { default: null, description: 'A PKCS#11 token that takes the place of the key file; needs pkcs11-tool.' },
+        ),
       },
       { additionalProperties: false, default: {} },
     ),
@@ -259,6 +277,11 @@ export function readConfig(input: unknown): Config {
   }))
   refuseOverlaps(hubs)
   return deepFreeze({ ...completed, hubs }) as Config
+}
+
+/** What a child process gets: the environment of this one and some more. */
+export function environmentWith(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  return { ...process.env, ...more }
 }
 
 export function readConfigFile(path: string): unknown {

@@ -22,7 +22,7 @@ interface Reseal {
 }
 
 interface KeyFacts {
-  readonly kek: { readonly kind: 'file' | 'passphrase'; readonly id: string; readonly path: string | null }
+  readonly kek: { readonly kind: 'file' | 'passphrase' | 'token'; readonly id: string; readonly path: string | null }
   readonly dataKeys: readonly { readonly id: number; readonly createdTime: number; readonly current: boolean }[]
   readonly reseal: Reseal | null
   readonly erasure: { readonly state: 'running' | 'done' | 'failed'; readonly events: number } | null
@@ -180,5 +180,6 @@ function addRenewCertificate(group: Command): void {
 }
 
 function placeOf({ kek }: KeyFacts): string {
+  if (kek.kind === 'token') return 'computed by a token'
   return kek.path === null ? 'made from a passphrase' : `in ${kek.path}`
 }

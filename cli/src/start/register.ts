@@ -85,7 +85,7 @@ function announce(config: Config, server: RunningServer, flags: StartFlags, took
   print(`  management ${managementUrlOf(server)}   token in ${server.managementTokenFile}`)
   print(
     server.keyFile === null
-      ? '  data sealed with your passphrase: nobody can read it without'
+      ? '  data sealed with your passphrase or token: nobody can read it without'
       : `  data sealed with the key in ${server.keyFile}: keep it apart from the data; without it the data is lost`,
   )
   if (flags.quickstart)

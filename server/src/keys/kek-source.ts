@@ -4,12 +4,15 @@ import { HubError } from '../errors.ts'
 import type { Randomness } from '../ports/clock.ts'
 import type { KeyProvider, KeyProviderKind, KeyProviderParameters } from '../ports/key-provider.ts'
 import { makeKeyFile, promoteSuccessor, readKeyFile, successorOf } from './key-file.ts'
+import { tokenKey } from './token-key.ts'
+import type { TokenPlace } from './token-key.ts'
 import { passphraseKey } from './passphrase-key.ts'
 
 /** Where the operator says that the key-encryption key comes from. */
 export type KekSource =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'passphrase'; readonly passphrase: string }
+  | ({ readonly kind: 'token' } & TokenPlace)
 
 /** What a keyring remembers of the KEK that wraps its keys. */
 export interface KekFacts {
@@ -21,6 +24,7 @@ export interface KekFacts {
 /** A KEK for a keyring that does not exist yet: the file's when there is one already, else a new one. */
 export async function firstKek(source: KekSource, random: Randomness): Promise<KeyProvider> {
   if (source.kind === 'passphrase') return passphraseKey(source.passphrase, { random })
+  if (source.kind === 'token') return tokenKey(source, { random })
   mkdirSync(dirname(source.path), { recursive: true, mode: 0o700 })
   return readKeyFile(source.path, random) ?? makeKeyFile(source.path, random)
 }
@@ -32,6 +36,11 @@ export async function knownKek(source: KekSource, facts: KekFacts, random: Rando
     const kek = await passphraseKey(source.passphrase, { random, known: facts.parameters })
     if (kek.id === facts.id) return kek
     throw refused('The passphrase is not the one that this data folder was sealed with.')
+  }
+  if (source.kind === 'token') {
+    const kek = await tokenKey(source, { random, known: facts.parameters })
+    if (kek.id === facts.id) return kek
+    throw refused(`Key ${source.key} of token '${source.token}' is not the one that this data folder was sealed with.`)
   }
   const kek = readKeyFile(source.path, random)
   if (kek?.id === facts.id) return kek
@@ -58,6 +67,7 @@ export async function nextKek(
   if (source.kind === 'passphrase') {
     return { kek: await passphraseKey(source.passphrase, { random }), settle: () => {} }
   }
+  if (source.kind === 'token') return { kek: await tokenKey(source, { random }), settle: () => {} }
   mkdirSync(dirname(source.path), { recursive: true, mode: 0o700 })
   // Left behind by a rotation that failed before the keyring was written: it wraps nothing.
   if (existsSync(successorOf(source.path))) rmSync(successorOf(source.path))
@@ -65,12 +75,15 @@ export async function nextKek(
 }
 
 function wrongKind(source: KekSource, facts: KekFacts): HubError {
-  const words = { file: 'a key file', passphrase: 'a passphrase' } as const
-  const remedy =
-    facts.kind === 'passphrase'
-      ? 'Start with --key-passphrase-file or --ask-key-passphrase.'
-      : 'Start with --key-file, without a passphrase.'
-  return refused(`This data folder is sealed with ${words[facts.kind]}, not with ${words[source.kind]}. ${remedy}`)
+  const words = { file: 'a key file', passphrase: 'a passphrase', token: 'a token' } as const
+  const remedies = {
+    file: 'Start with --key-file, without a passphrase.',
+    passphrase: 'Start with --key-passphrase-file or --ask-key-passphrase.',
+    token: 'Start with a configuration file that names the token in keys.token.',
+  } as const
+  return refused(
+    `This data folder is sealed with ${words[facts.kind]}, not with ${words[source.kind]}. ${remedies[facts.kind]}`,
+  )
 }
 
 function refused(message: string): HubError {

@@ -275,7 +275,7 @@ function parseKeyring(text: string, path: string): KeyringFile {
   const { kek, keys, admitsUnsealed } = file ?? {}
   const whole =
     typeof admitsUnsealed === 'boolean' &&
-    (kek?.kind === 'file' || kek?.kind === 'passphrase') &&
+    (kek?.kind === 'file' || kek?.kind === 'passphrase' || kek?.kind === 'token') &&
     typeof kek.id === 'string' &&
     typeof kek.parameters === 'object' &&
     Array.isArray(keys) &&

@@ -18,6 +18,6 @@ export interface KeyProvider {
   close(): Promise<void>
 }
 
-export type KeyProviderKind = 'file' | 'passphrase'
+export type KeyProviderKind = 'file' | 'passphrase' | 'token'
 
 export type KeyProviderParameters = Readonly<Record<string, string | number>>
