@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { connect } from 'node:tls'
 import type { TestContext } from 'node:test'
 import { startServer as startApp } from '../../src/app.ts'
+import type { Environment } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { createLog } from '../../src/log.ts'
 import { parseHubName } from '../../src/model/ids.ts'
@@ -57,12 +58,17 @@ export interface RunningServer {
   skew: number
 }
 
-export async function startServer(t: TestContext, limits: { requestsPerMinute?: number } = {}): Promise<RunningServer> {
+export async function startServer(
+  t: TestContext,
+  limits: { requestsPerMinute?: number } = {},
+  { settings = {}, environment = {} }: { settings?: object; environment?: Environment } = {},
+): Promise<RunningServer> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
   const time = { skew: 0 }
-  const app = await startApp(configOf(folder, limits), {
+  const app = await startApp(configOf(folder, limits, settings), {
     clock: { now: () => Date.now() + time.skew },
     log: createLog({ level: 'silent' }),
+    ...environment,
   })
   // What runs after a test runs in the order in which it was asked for.
   t.after(async () => {
@@ -105,8 +111,9 @@ export async function startServer(t: TestContext, limits: { requestsPerMinute?: 
   }
 }
 
-function configOf(folder: string, limits: { requestsPerMinute?: number }) {
+function configOf(folder: string, limits: { requestsPerMinute?: number }, settings: object) {
   return readConfig({
+    ...settings,
     data: join(folder, 'data'),
     hubs: [
       { name: HUB, hosts: [HUB_HOST], partitions: 2 },
