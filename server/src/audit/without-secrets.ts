@@ -17,6 +17,7 @@ const SECRET = new Set([
   'reported',
   'properties',
   'initialtwin',
+  'optionaldeviceinformation',
   'payload',
   'additionaldatajson',
 ])

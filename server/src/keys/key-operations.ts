@@ -102,19 +102,20 @@ export class KeyOperations<Cursor = unknown> {
         retryAfter: 5,
       })
     }
+    this.#erasure = { hub, deviceId, state: 'running', events: 0 }
+    this.#erasing = this.#erase(hub, deviceId)
+  }
+
+  async #erase(hub: HubName, deviceId: DeviceId): Promise<void> {
     const { eraseEvents, log } = this.#parts
-    const begun = { hub, deviceId, state: 'running', events: 0 } as const
-    this.#erasure = begun
-    this.#erasing = eraseEvents(hub, deviceId).then(
-      ({ events }) => {
-        this.#erasure = { ...begun, state: 'done', events }
-        log.warn({ hub, deviceId, events }, 'the events of a deleted device were erased')
-      },
-      (error: unknown) => {
-        this.#erasure = { ...begun, state: 'failed' }
-        log.error({ err: error, hub, deviceId }, 'the events of a deleted device could not be erased')
-      },
-    )
+    try {
+      const { events } = await eraseEvents(hub, deviceId)
+      this.#erasure = { hub, deviceId, state: 'done', events }
+      log.warn({ hub, deviceId, events }, 'the events of a deleted device were erased')
+    } catch (error) {
+      this.#erasure = { hub, deviceId, state: 'failed', events: 0 }
+      log.error({ err: error, hub, deviceId }, 'the events of a deleted device could not be erased')
+    }
   }
 
   async close(): Promise<void> {

@@ -337,12 +337,12 @@ class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
     const current = ended.at(-1)
     if (current !== hub.segments.at(-1)) return ended
     hub.endSegment()
-    while (current !== undefined && hub.segments.at(-1) === current) {
+    for (;;) {
+      if (current === undefined || hub.segments.at(-1) !== current) return ended
       // The next commit goes to a new segment by itself.
       if (hub.busy || hub.hasWaiting) await setImmediateTurn()
       else await this.#beginSuccessor(hub, current)
     }
-    return ended
   }
 
   async #beginSuccessor(hub: HubLog, current: Segment): Promise<void> {

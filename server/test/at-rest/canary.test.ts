@@ -67,10 +67,18 @@ function search(canaries: Canaries, places: readonly Searched[]): string[] {
   const found: string[] = []
   for (const [field, secret] of canaries.secrets) {
     for (const [form, bytes] of formsOf(secret)) {
-      for (const place of places) if (place.bytes.includes(bytes)) found.push(`${field} as ${form} in ${place.name}`)
+      for (const place of places) {
+        if (!isOpen(field, place.name) && place.bytes.includes(bytes))
+          found.push(`${field} as ${form} in ${place.name}`)
+      }
     }
   }
   return found
+}
+
+/** The audit log can be read without a key, and says why an operator disabled a device in the operator's own words. */
+function isOpen(field: string, file: string): boolean {
+  return field === 'status reason' && file.endsWith('.jsonl')
 }
 
 function sasToken(resource: string, key: string, name?: string): string {

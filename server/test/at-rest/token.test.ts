@@ -15,13 +15,16 @@ const PIN = '987654'
 const random = { bytes: (count: number) => randomBytes(count) }
 const missing = existsSync(MODULE) && existsSync('/usr/bin/pkcs11-tool') ? false : 'needs softhsm2 and opensc'
 
+function run(tool: string, line: string): void {
+  execFileSync(tool, line.split(' '), { stdio: 'pipe' })
+}
+
 /** A SoftHSM token of its own for this process, with two keys. */
 function makeToken(): { place: TokenPlace; folder: string } {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-token-'))
   mkdirSync(join(folder, 'tokens'))
   writeFileSync(join(folder, 'softhsm2.conf'), `directories.tokendir = ${join(folder, 'tokens')}\n`)
   process.env['SOFTHSM2_CONF'] = join(folder, 'softhsm2.conf')
-  const run = (tool: string, line: string) => execFileSync(tool, line.split(' '), { stdio: 'pipe' })
   run('softhsm2-util', `--init-token --free --label holdfast --so-pin 12345678 --pin ${PIN}`)
   for (const key of ['01', '02']) {
     const made = `--keygen --key-type AES:32 --id ${key} --sensitive`
