@@ -36,6 +36,7 @@ import type { Registrar } from '../provisioning/register.ts'
 import type { RehearsalParts } from '../provisioning/rehearsal.ts'
 import { deviceApi } from './device/device-api.ts'
 import { parseJsonBody } from './json-body.ts'
+import { judgeLateBodies } from './late-bodies.ts'
 import { ManagementAccess } from './management/access.ts'
 import type { KeyParts } from './management/keys.ts'
 import { managementApi } from './management/management-api.ts'
@@ -118,6 +119,7 @@ export async function serveHttp(server: Server, parts: HttpParts): Promise<{ clo
     },
   })
   demandStatedAccess(app)
+  judgeLateBodies(app)
   recordActs(app, parts)
   // One door for both of the operator's APIs, so that a guesser is counted once.
   const withAccess = { ...parts, access: new ManagementAccess(parts) }

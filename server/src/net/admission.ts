@@ -69,6 +69,8 @@ export class Admission {
       return
     }
     const connection = connectionKeyOf(socket)
+    // One that has ended and is not told of yet may have come from the same port.
+    this.#stopWaiting(connection)
     this.#open.add(socket)
     this.#waiting.set(connection, { socket, addressKey, familiar, second: this.#second })
     if (familiar) this.#familiarCount += 1
@@ -79,7 +81,7 @@ export class Admission {
     socket.once('close', () => {
       leave()
       this.#open.delete(socket)
-      this.#stopWaiting(connection)
+      if (this.#waiting.get(connection)?.socket === socket) this.#stopWaiting(connection)
     })
   }
 
@@ -156,9 +158,9 @@ export class Admission {
   }
 }
 
-/** The TCP connection, the same for a socket and for the TLS socket that wraps it. */
-function connectionKeyOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localPort}`
+/** The TCP connection, the same for a socket and for the TLS socket that wraps it: all of RFC 9293's four parts. */
+function connectionKeyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
 }
 
 /** A socket that we reset ourselves may still report it; there is nothing left to do about it. */
