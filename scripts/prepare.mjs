@@ -22,7 +22,10 @@ function install() {
   if (done.lock === lock && (done.withTests || !withTests)) return
   const started = Date.now()
   process.stdout.write(`Installing ${withTests ? 'everything the tests need' : 'what Holdfast needs'} … `)
-  npm(['ci', ...(withTests ? [] : ['--omit=dev']), '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
+  // By the lock file and without changing it. Not `npm ci`: that refuses a lock file which lacks the packages that some
+  // tools have for other platforms, and registries do not carry all of those.
+  const what = ['install', '--no-save', ...(withTests ? ['--include=dev'] : ['--omit=dev'])]
+  npm([...what, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
   writeFileSync(marker, JSON.stringify({ lock, withTests }))
   process.stdout.write(`done in ${((Date.now() - started) / 1000).toFixed(1)} s\n`)
 }
