@@ -15,6 +15,7 @@ import { SqliteMessageCounterStore } from './message-counter-store.ts'
 import { SqliteRefusalStore } from './refusal-store.ts'
 import { SqliteRegistrationStore } from './registration-store.ts'
 import { SqliteRevocationStore } from './revocation-store.ts'
+import { copyBeforeMigration } from './migration-copy.ts'
 import type { RegistryReader } from './registry-reads.ts'
 import { RegistryWriter } from './registry-writer.ts'
 import { rowsToReseal } from './reseal.ts'
@@ -85,6 +86,8 @@ function prepare(path: string, rows: RowCipher, { admitsUnsealed, onProgress }: 
       )
     }
     database.exec('PRAGMA secure_delete = ON')
+    // A copy of what is about to be sealed would leave everything in the clear.
+    if (found >= SEALED_SCHEMA && found < REGISTRY_MIGRATIONS.length) copyBeforeMigration(database, path)
     const migrations = REGISTRY_MIGRATIONS.map((step) =>
       typeof step === 'string' ? step : (writer: DatabaseSync) => step(writer, rows),
     )

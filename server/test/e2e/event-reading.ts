@@ -3,28 +3,47 @@ import type { ReceivedEventData } from '@azure/event-hubs'
 
 /** Everything that the stream holds now, partition by partition, read by the Event Hubs SDK. */
 export async function readEverything(connectionString: string): Promise<readonly ReceivedEventData[]> {
+  const events = new Map<string, ReceivedEventData[]>()
+  await visitEverything(connectionString, (event, partition) => {
+    const before = events.get(partition)
+    if (before === undefined) events.set(partition, [event])
+    else before.push(event)
+  })
+  return [...events.values()].flat()
+}
+
+/** The same, without keeping what was read. Partitions are read side by side. */
+export async function visitEverything(
+  connectionString: string,
+  visit: (event: ReceivedEventData, partition: string) => void,
+): Promise<void> {
   const client = new EventHubConsumerClient('$Default', connectionString, {
     retryOptions: { maxRetries: 0, timeoutInMs: 10_000 },
   })
   try {
     const partitions = await client.getPartitionIds()
-    return (await Promise.all(partitions.map((partition) => readPartition(client, partition)))).flat()
+    await Promise.all(
+      partitions.map((partition) => readPartition(client, partition, (event) => visit(event, partition))),
+    )
   } finally {
     await client.close()
   }
 }
 
-async function readPartition(client: EventHubConsumerClient, partition: string): Promise<ReceivedEventData[]> {
+async function readPartition(
+  client: EventHubConsumerClient,
+  partition: string,
+  visit: (event: ReceivedEventData) => void,
+): Promise<void> {
   const { isEmpty, lastEnqueuedSequenceNumber } = await client.getPartitionProperties(partition)
-  if (isEmpty) return []
-  const events: ReceivedEventData[] = []
+  if (isEmpty) return
   const done = Promise.withResolvers<void>()
   const subscription = client.subscribe(
     partition,
     {
       processEvents: async (batch) => {
-        events.push(...batch)
-        if ((events.at(-1)?.sequenceNumber ?? -1) >= lastEnqueuedSequenceNumber) done.resolve()
+        batch.forEach(visit)
+        if ((batch.at(-1)?.sequenceNumber ?? -1) >= lastEnqueuedSequenceNumber) done.resolve()
       },
       processError: async (error) => done.reject(error),
     },
@@ -35,7 +54,6 @@ async function readPartition(client: EventHubConsumerClient, partition: string):
   } finally {
     await subscription.close()
   }
-  return events
 }
 
 export function deviceOf(event: ReceivedEventData): string {
