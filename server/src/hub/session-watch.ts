@@ -3,8 +3,9 @@ import { isTrustError, parseCertificate, ParseError, parseCrl } from '@holdfast/
 import type { Certificate } from '@holdfast/pki'
 import type { Log } from '../log.ts'
 import type { DeviceProvenance } from '../model/device.ts'
-import { anchorOf, certificateGround, certificateOf, enrollmentOf } from '../model/ground.ts'
+import { anchorOf, certificateGround, certificateOf, enrollmentGround, enrollmentOf } from '../model/ground.ts'
 import type { Ground } from '../model/ground.ts'
+import { parseHubName } from '../model/ids.ts'
 import type { HubName } from '../model/ids.ts'
 import type { Revocation, SequencedRecord, StoredCrl } from '../model/revocation.ts'
 import type { Session } from '../model/session.ts'
@@ -14,6 +15,7 @@ import type { Registry } from '../ports/registry.ts'
 import type { Hubs } from './hubs.ts'
 import type { PathTrust } from './path-trust.ts'
 import { judgeEnrollment } from './provenance.ts'
+import { RecentChanges } from './recent-changes.ts'
 import type { Sessions } from './sessions.ts'
 import type { TrustAnchors } from './trust-anchors.ts'
 
@@ -41,6 +43,7 @@ export class SessionWatch {
   readonly #parts: SessionWatchParts
   readonly #unsubscribe: readonly (() => void)[]
   readonly #timer: NodeJS.Timeout
+  readonly #changes = new RecentChanges()
   #revisions = ''
   #closed = false
 
@@ -50,7 +53,10 @@ export class SessionWatch {
       parts.trust.revocations.onRecord((record) => this.#heedRecord(record)),
       parts.bus.subscribe((hint) => this.#heedHint(hint)),
     ]
-    this.#timer = setInterval(() => this.#after(this.#sweep()), SWEEP_MS).unref()
+    parts.sessions.onChange((session, change) => {
+      if (change === 'connected') this.#heedOpened(session)
+    })
+    this.#timer = setInterval(() => this.#after(this.sweep()), SWEEP_MS).unref()
   }
 
   close(): void {
@@ -107,8 +113,43 @@ export class SessionWatch {
   }
 
   #heedHint(hint: Hint): void {
-    if (hint.kind === 'authorities-changed') this.#after(this.#closeUnanchored(hint.hub))
-    if (hint.kind === 'enrollments-changed') this.#after(this.#closeUnenrolled(hint.enrollment))
+    if (hint.kind === 'authorities-changed') {
+      this.#noteChange(anchorsOf(hint.hub))
+      this.#after(this.#closeUnanchored(hint.hub))
+    }
+    if (hint.kind === 'enrollments-changed') {
+      this.#noteChange(hint.enrollment === undefined ? ENROLLMENTS : enrollmentGround(hint.enrollment))
+      this.#after(this.#closeUnenrolled(hint.enrollment))
+    }
+  }
+
+  #noteChange(what: string): void {
+    this.#changes.add(what, this.#parts.clock.now())
+  }
+
+  /** It was let in a moment ago: a change that came in between found no session to close. */
+  #heedOpened(session: Session): void {
+    this.#changes.forgetBefore(this.#parts.clock.now())
+    const inDoubt = session.grounds.filter((ground) => this.#hasChanged(ground))
+    if (inDoubt.length > 0) this.#after(this.#closeIfLost(session, inDoubt))
+  }
+
+  #hasChanged(ground: Ground): boolean {
+    const anchor = anchorOf(ground)
+    if (anchor !== null) return this.#changes.has(anchorsOf(anchor.hub))
+    return enrollmentOf(ground) !== null && (this.#changes.has(ground) || this.#changes.has(ENROLLMENTS))
+  }
+
+  async #closeIfLost(session: Session, grounds: readonly Ground[]): Promise<void> {
+    const { sessions } = this.#parts
+    for (const ground of grounds) if (await this.#isLost(ground)) sessions.closeOne(session, 'revoked')
+  }
+
+  async #isLost(ground: Ground): Promise<boolean> {
+    const { anchors, registry } = this.#parts
+    const [anchor, enrollment] = [anchorOf(ground), enrollmentOf(ground)]
+    if (anchor !== null) return !(await anchors.idsOf(parseHubName(anchor.hub))).has(anchor.certificateId)
+    return enrollment !== null && (await judgeEnrollment(enrollment, registry)) !== null
   }
 
   /** The CAs at the end of some session's path that the hub's register does not hold, or holds unproven. */
@@ -135,12 +176,14 @@ export class SessionWatch {
     }
   }
 
-  /** Looks again at CAs and groups when a write to them came with no hint. */
-  async #sweep(): Promise<void> {
+  /** Looks again at CAs and groups when a write to them came with no hint. Called by the timer. */
+  async sweep(): Promise<void> {
     const { registry, hubs } = this.#parts
     const revisions = await Promise.all([registry.authorities.revision(), registry.enrollments.groupRevision()])
     if (revisions.join() === this.#revisions) return
     this.#revisions = revisions.join()
+    this.#noteChange(ENROLLMENTS)
+    for (const { name } of hubs.all()) this.#noteChange(anchorsOf(name))
     for (const { name } of hubs.all()) await this.#closeUnanchored(name)
     await this.#closeUnenrolled()
   }
@@ -150,6 +193,14 @@ export class SessionWatch {
       if (!this.#closed) this.#parts.log.error({ err: error }, 'sessions could not be checked after a change')
     })
   }
+}
+
+/** Any of them. */
+const ENROLLMENTS = 'enrollments'
+
+/** The register of CAs of a hub. */
+function anchorsOf(hub: string): string {
+  return `anchors/${hub}`
 }
 
 /** What the client showed in this connection; null for a client without a certificate. */
