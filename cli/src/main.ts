@@ -80,6 +80,21 @@ const GROUPS: readonly CommandGroup[] = [
     load: () => import('./alarms/register.ts'),
   },
   {
+    name: 'operator',
+    summary: 'who may run the server: roles, tokens, certificates',
+    load: () => import('./operator/register.ts'),
+  },
+  {
+    name: 'approvals',
+    summary: 'dangerous acts that wait for a second person',
+    load: () => import('./approvals/register.ts'),
+  },
+  {
+    name: 'audit',
+    summary: 'who did what: follow, search, export, sign and verify the audit log',
+    load: () => import('./audit/register.ts'),
+  },
+  {
     name: 'webhook',
     summary: 'post what happens at a hub to a service of yours',
     load: () => import('./webhook/register.ts'),

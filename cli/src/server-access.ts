@@ -9,7 +9,10 @@ import { parseEnvFile } from './env-file.ts'
 export interface ServerAccess {
   /** e.g. https://localhost or https://hub.example.com:8443 */
   readonly url: URL
-  readonly token: string
+  /** null for a log-in by certificate. */
+  readonly token: string | null
+  /** The operator's certificate and key, PEM. */
+  readonly client?: { readonly cert: string; readonly key: string }
   /** PEM of the roots to trust; undefined for the ones that Node ships. */
   readonly ca: string | undefined
 }
@@ -18,6 +21,8 @@ export interface AccessOptions {
   readonly url?: string
   readonly tokenFile?: string
   readonly caFile?: string
+  readonly clientCert?: string
+  readonly clientKey?: string
   readonly data?: string
 }
 
@@ -27,15 +32,28 @@ export function findServer(options: AccessOptions, environment: NodeJS.ProcessEn
   const url = options.url ?? environment['HOLDFAST_MANAGEMENT_URL'] ?? written['HOLDFAST_MANAGEMENT_URL']
   const tokenFile =
     options.tokenFile ?? environment['HOLDFAST_MANAGEMENT_TOKEN_FILE'] ?? written['HOLDFAST_MANAGEMENT_TOKEN_FILE']
-  if (!url || !tokenFile) {
+  const client = clientOf(options)
+  if (!url || (!tokenFile && client === undefined)) {
     throw new CommandError(
       `no server found: there is no holdfast.env in '${options.data ?? 'data'}'. Start one with 'npm start', name its data folder with --data, or give --url and --token-file`,
     )
   }
   return {
     url: parseUrl(url),
-    token: readFileOrExplain(tokenFile, 'the management token').trim(),
+    token: client === undefined ? readFileOrExplain(tokenFile ?? '', 'the management token').trim() : null,
     ca: rootsOf(options, environment),
+    ...(client && { client }),
+  }
+}
+
+/** A certificate that is named takes the place of every token. */
+function clientOf({ clientCert, clientKey }: AccessOptions): ServerAccess['client'] {
+  if (clientCert === undefined && clientKey === undefined) return undefined
+  if (clientCert === undefined || clientKey === undefined)
+    throw new CommandError('--client-cert and --client-key go together', 2)
+  return {
+    cert: readFileOrExplain(clientCert, 'the client certificate'),
+    key: readFileOrExplain(clientKey, 'the key of the client certificate'),
   }
 }
 
@@ -99,9 +117,10 @@ function send(access: ServerAccess, call: ApiRequest): Promise<{ status: number;
       {
         method: call.method,
         ca: access.ca,
+        ...access.client,
         timeout: TIMEOUT_MS,
         headers: {
-          authorization: `Bearer ${access.token}`,
+          ...(access.token !== null && { authorization: `Bearer ${access.token}` }),
           accept: 'application/json',
           ...(payload === undefined
             ? {}

@@ -5,6 +5,8 @@ import type { Command } from 'commander'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
+import { addConfirmOption, confirm } from '../confirm.ts'
+import type { ConfirmOptions } from '../confirm.ts'
 import { print, printJson } from '../output.ts'
 import { readInput } from '../pki/files.ts'
 import { findHub } from '../resource-manager.ts'
@@ -27,7 +29,7 @@ interface RuleResource {
   readonly ocsp: { readonly url: string | null } | null
 }
 
-interface RuleOptions extends RemoteOptions {
+interface RuleOptions extends RemoteOptions, ConfirmOptions {
   readonly policy?: string
   readonly fetch?: boolean
   readonly crlUrl?: readonly string[]
@@ -98,7 +100,7 @@ export function addRevocation(ca: Command): void {
     .option('--ocsp [url]', 'ask its OCSP responder about device certificates, here or where they say')
     .option('--no-ocsp', 'do not')
     .action(rule)
-  addHubOption(addAccessOptions(command)).addHelpText(
+  addHubOption(addAccessOptions(addConfirmOption(command))).addHelpText(
     'after',
     `
 Examples:
@@ -111,6 +113,8 @@ async function rule(authority: string, options: RuleOptions): Promise<void> {
   const access = serverOf(options)
   const { name } = await findHub(access, options.hub)
   const { policy, fetch, crlUrl, ocsp } = options
+  if (policy === 'off')
+    await confirm(`Hub '${name}' will let in what this CA issued without looking whether it was revoked.`, options)
   const changes = {
     ...(policy !== undefined && { policy }),
     ...(fetch !== undefined && { fetch }),

@@ -3,6 +3,8 @@ import { parseCertificates } from '@holdfast/pki'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
+import { addConfirmOption, confirm } from '../confirm.ts'
+import type { ConfirmOptions } from '../confirm.ts'
 import { print, printJson } from '../output.ts'
 import { readInput } from '../pki/files.ts'
 import { openCaFolder } from '../pki/ca-folder.ts'
@@ -18,6 +20,7 @@ import {
 import type { AuthorityResource } from '../resource-manager.ts'
 import { addCrl, addRevocation } from './crl.ts'
 import { provePossession } from '../start/quickstart-ca.ts'
+import { whatRestsOn } from './cut-off.ts'
 import { addUsage } from './usage.ts'
 
 interface ProveOptions extends RemoteOptions {
@@ -174,12 +177,14 @@ function addDelete(group: Command): void {
   const command = group
     .command('delete <name>')
     .description('take a CA out of the register: devices under it are refused from then on')
-    .action(async (name: string, options: RemoteOptions) => {
+    .action(async (name: string, options: RemoteOptions & ConfirmOptions) => {
       const access = serverOf(options)
       const hub = await findHub(access, options.hub)
-      await deleteAuthority(access, hub.name, name, (await getAuthority(access, hub.name, name)).etag)
+      const { etag } = await getAuthority(access, hub.name, name)
+      if (!options.yes) await confirm(await whatRestsOn(access, hub.name, name), options)
+      await deleteAuthority(access, hub.name, name, etag)
       if (options.json) return printJson({ deleted: name })
       print(`'${name}' is no longer registered at hub '${hub.name}'`)
     })
-  addHubOption(addAccessOptions(command))
+  addHubOption(addAccessOptions(addConfirmOption(command)))
 }

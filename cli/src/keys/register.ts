@@ -5,6 +5,8 @@ import type { Command } from 'commander'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
+import { addConfirmOption, confirm } from '../confirm.ts'
+import type { ConfirmOptions } from '../confirm.ts'
 import { print, printJson } from '../output.ts'
 import { newPassphrase } from '../pki/passphrase.ts'
 import type { PassphraseOptions } from '../pki/passphrase.ts'
@@ -67,7 +69,11 @@ function addRotateKek(group: Command): void {
         'askPassphrase',
       ]),
     )
-    .action(async (options: RemoteOptions & PassphraseOptions & { readonly keyFile?: string }) => {
+    .action(async (options: RemoteOptions & PassphraseOptions & ConfirmOptions & { readonly keyFile?: string }) => {
+      await confirm(
+        'The key-encryption key of now opens this data folder no more; copies made before still need it.',
+        options,
+      )
       const passphrase = await newPassphrase(options)
       const body = {
         ...(passphrase === undefined ? {} : { passphrase }),
@@ -82,7 +88,7 @@ function addRotateKek(group: Command): void {
       if (options.keyFile !== undefined)
         print(`  From the next start on the server needs --key-file ${options.keyFile}.`)
     })
-  addAccessOptions(command).addHelpText(
+  addAccessOptions(addConfirmOption(command)).addHelpText(
     'after',
     `
 Examples:

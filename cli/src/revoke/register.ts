@@ -4,7 +4,10 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
+import { whatRestsOn } from '../ca/cut-off.ts'
 import { CommandError } from '../command-error.ts'
+import { addConfirmOption, confirm } from '../confirm.ts'
+import type { ConfirmOptions } from '../confirm.ts'
 import { print, printJson } from '../output.ts'
 import { readInput } from '../pki/files.ts'
 import { reasonOption } from '../pki/revocation-reason.ts'
@@ -94,8 +97,19 @@ function addCa(group: Command): void {
   const command = group
     .command('ca <cer-file>')
     .description('a CA, root or intermediate, by its key: every certificate of it and below it')
-    .action((file: string, options: RevokeOptions) => revoke(options, { authority: pemOf(leafOf(file)) }))
-  addRevokeOptions(command).addHelpText('after', '\nExample:\n  holdfast revoke ca line7/ca.cer --reason cACompromise')
+    .action(async (file: string, options: RevokeOptions & ConfirmOptions) => {
+      const authority = leafOf(file)
+      if (!options.yes) {
+        const access = serverOf(options)
+        const hub = await findHub(access, options.hub)
+        await confirm(await whatRestsOn(access, hub.name, authority.sha256), options)
+      }
+      await revoke(options, { authority: pemOf(authority) })
+    })
+  addRevokeOptions(addConfirmOption(command)).addHelpText(
+    'after',
+    '\nExample:\n  holdfast revoke ca line7/ca.cer --reason cACompromise',
+  )
 }
 
 function addList(group: Command): void {

@@ -30,7 +30,7 @@ describe('the keys of the data folder by the command line', { timeout: 120_000 }
   test('every key is turned over while the server runs', async () => {
     const before = readFileSync(place.file('data.key'), 'utf8')
     assert.match(
-      await place.holdfast('keys rotate-kek'),
+      await place.holdfast('keys rotate-kek --yes'),
       /1 data keys are wrapped with key-encryption key [0-9a-f]{16}/,
     )
     assert.notEqual(readFileSync(place.file('data.key'), 'utf8'), before)
@@ -44,7 +44,10 @@ describe('the keys of the data folder by the command line', { timeout: 120_000 }
   test('a passphrase takes the place of the key file', async () => {
     const passphrase = place.file('passphrase')
     writeFileSync(passphrase, 'correct horse battery\n')
-    assert.match(await place.holdfast(`keys rotate-kek --passphrase-file ${passphrase}`), /made from a passphrase/)
+    assert.match(
+      await place.holdfast(`keys rotate-kek --yes --passphrase-file ${passphrase}`),
+      /made from a passphrase/,
+    )
     await server.interrupt()
     assert.match(
       await place.holdfast(`start ${START}`, 1),

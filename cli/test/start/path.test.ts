@@ -76,7 +76,7 @@ describe('the whole path by the command line', { timeout: 180_000 }, () => {
     await place.holdfast(`pki verification-cert ${code} --ca spare --out proof.cer`)
     await place.holdfast('ca prove spare --certificate proof.cer')
     assert.match(await place.holdfast('ca show spare'), /state +verified/)
-    assert.match(await place.holdfast('ca delete spare'), /no longer registered/)
+    assert.match(await place.holdfast('ca delete spare --yes'), /no longer registered/)
   })
 
   test('a device that nobody enrolled is refused, and the refusal tells what to do', async () => {

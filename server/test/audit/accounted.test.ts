@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import iothub from 'azure-iothub'
+import { openAppendFile } from '../../src/audit/append-file.ts'
+import type { OpenAppendFile } from '../../src/audit/append-file.ts'
+import { readLine } from '../../src/audit/entry.ts'
+import type { AuditEntry } from '../../src/audit/entry.ts'
+import { verifyAuditLog } from '../../src/audit/verify.ts'
+import { sasToken } from '../hub/workbench.ts'
+import { makeRoot } from '../http/certificates.ts'
+import { HUB_HOST, lead, startServer } from '../http/running-server.ts'
+import type { RunningServer } from '../http/running-server.ts'
+
+async function entriesOf(server: RunningServer): Promise<AuditEntry[]> {
+  // Events are written without being waited for; what is signed holds all of them.
+  await server.operate('/audit/checkpoint', { method: 'POST' })
+  const { json } = await server.operate('/audit?limit=1000')
+  return json.lines.map((line: string) => {
+    const entry = readLine(line)
+    assert.ok(typeof entry !== 'string', `${entry}`)
+    return entry
+  })
+}
+
+test('an act is written down before and after: who, from where, what, before and after, without secrets', async (t) => {
+  const server = await startServer(t)
+  const authority = '/hubs/plant/authorities/line'
+  const root = await makeRoot('Plant')
+  await server.operate(authority, { method: 'PUT', body: { certificate: root.pem, verified: true } })
+  await server.operate(authority, { method: 'DELETE' })
+  const device = await server.operate('/hubs/plant/devices/d1', { method: 'PUT', body: {} })
+  await server.operate('/hubs/plant/devices/d1', {
+    method: 'PATCH',
+    body: { status: 'disabled', statusReason: 'stolen' },
+  })
+  await server.operate('/hubs/plant/devices/d2', { method: 'DELETE' })
+  await server.operate('/operators/rita', { method: 'PUT', body: { role: 'reader' } })
+  const { json: token } = await server.operate('/operators/rita/tokens', { method: 'POST', body: {} })
+  await server.ask('/holdfast/v1/hubs/plant/devices/d1', {
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${token.token}` },
+  })
+  await server.ask('/holdfast/v1/status', { headers: { authorization: 'Bearer holdfast_guess' } })
+  const entries = await entriesOf(server)
+  const told = entries
+    .filter(({ kind, act }) => ['intent', 'outcome'].includes(kind) && act !== 'audit.checkpoint')
+    .map(({ act, kind, result }) => `${act} ${kind}${result === undefined ? '' : ` ${result}`}`)
+  assert.deepEqual(told, [
+    'authority.register intent',
+    'authority.register outcome done',
+    'authority.delete intent',
+    'authority.delete outcome done',
+    'device.put intent',
+    'device.put outcome done',
+    'device.change intent',
+    'device.change outcome done',
+    'device.delete intent',
+    'device.delete outcome failed',
+    'operator.create intent',
+    'operator.create outcome done',
+    'operator.issue-token intent',
+    'operator.issue-token outcome done',
+  ])
+  const removed = entries.find(({ act, kind }) => act === 'authority.delete' && kind === 'intent')
+  assert.deepEqual(removed?.who, { name: 'owner', role: 'owner', method: 'token' })
+  assert.deepEqual(removed?.from, { address: '127.0.0.1', protocol: 'https' })
+  assert.deepEqual(removed?.target, { hub: 'plant', name: 'line' })
+  assert.match(JSON.stringify(removed?.before), /"state":"verified"/)
+  const changed = entries.find(({ act, kind }) => act === 'device.change' && kind === 'intent')
+  const outcome = entries.find(({ of }) => of === changed?.sequence)
+  assert.match(JSON.stringify(changed?.before), /"status":"enabled"/)
+  assert.match(JSON.stringify(outcome?.after), /"status":"disabled"/)
+  assert.ok(entries.some(({ act, who }) => act === 'access.denied' && who.name === 'rita'))
+  assert.ok(entries.some(({ act, trackingId }) => act === 'login.failed' && trackingId !== null))
+  const text = JSON.stringify(entries)
+  for (const secret of [device.json.authentication.symmetricKey.primaryKey, token.token, server.token])
+    assert.ok(!text.includes(secret), 'a secret is in the log')
+})
+
+test('what a service does with its policy is written down in the name of the policy', async (t) => {
+  const server = await startServer(t)
+  const registry = iothub.Registry.fromConnectionString(await server.hubConnectionString())
+  lead(registry, '_restApiClient', server.agent())
+  await registry.create({ deviceId: 'd1' })
+  const put = (await entriesOf(server)).find(({ act, kind }) => act === 'device.put' && kind === 'outcome')
+  assert.deepEqual(put?.who, { name: `${HUB_HOST} iothubowner`, role: null, method: 'policy' })
+})
+
+test('start and stop, settings and an end that was none are in the log, which can be verified as it lies', async (t) => {
+  const server = await startServer(t)
+  const [, started] = await entriesOf(server)
+  assert.equal(started?.act, 'server.started')
+  assert.match(JSON.stringify(started?.detail), /"secondPerson":false/)
+  const folder = join(server.folder, 'data', 'audit')
+  const checkpoint = (await server.operate('/audit/checkpoint', { method: 'POST' })).json
+  await server.operate('/audit/key/rotate', { method: 'POST' })
+  await server.stop()
+  const verdict = verifyAuditLog(folder, { checkpoints: [checkpoint], publicKey: checkpoint.publicKey })
+  assert.deepEqual(verdict.findings, [])
+  assert.equal(verdict.keys.length, 2)
+  const text = readdirSync(folder)
+    .map((name) => readFileSync(join(folder, name), 'utf8'))
+    .join('')
+  assert.match(text, /"act":"server.stopped"/)
+  assert.ok(
+    !text.includes('PRIVATE KEY') &&
+      readFileSync(join(folder, 'signing-keys.sealed'), 'utf8').startsWith('holdfast-sealed-1:'),
+  )
+})
+
+test('an audit log that cannot be written stops acts, which are not done, and neither reading nor telemetry', async (t) => {
+  let isFull = false
+  const openAuditFile: OpenAppendFile = async (path) => {
+    const file = await openAppendFile(path)
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+    return { ...file, write: (bytes, at) => (isFull ? Promise.reject(full) : file.write(bytes, at)) }
+  }
+  const server = await startServer(t, {}, { environment: { openAuditFile } })
+  const made = await server.operate('/hubs/plant/devices/d1', { method: 'PUT', body: {} })
+  assert.equal(made.status, 200)
+  isFull = true
+  const refused = await server.operate('/hubs/plant/devices/d1', { method: 'DELETE' })
+  assert.deepEqual([refused.status, refused.json.error.code], [507, 'storage-full'])
+  assert.match(refused.json.error.message, /audit log .*disk is full.*nothing was changed/)
+  assert.equal((await server.operate('/hubs/plant/devices/d1')).status, 200)
+  assert.ok((await server.operate('/audit/state')).json.trouble)
+  const { primaryKey: key } = made.json.authentication.symmetricKey
+  const authorization = sasToken({
+    sr: encodeURIComponent(`${HUB_HOST}/devices/d1`),
+    key,
+    se: Math.floor(Date.now() / 1000) + 60,
+  })
+  const sent = await server.ask('/devices/d1/messages/events?api-version=2021-04-12', {
+    method: 'POST',
+    body: 'still here',
+    headers: { authorization },
+  })
+  assert.equal(sent.status, 204)
+  isFull = false
+  assert.equal((await server.operate('/hubs/plant/devices/d1', { method: 'DELETE' })).status, 204)
+})
