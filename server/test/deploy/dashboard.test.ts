@@ -18,7 +18,10 @@ test('every query of the dashboard names a metric of a running server', async (t
   const metrics = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name ?? ''))
   const { panels } = JSON.parse(readFileSync(DASHBOARD, 'utf8')) as Dashboard
   const used = panels.flatMap(({ targets }) => targets.flatMap(({ expr }) => metricsIn(expr)))
-  assert.deepEqual([...new Set(used)].filter((name) => !metrics.has(name)), [])
+  assert.deepEqual(
+    [...new Set(used)].filter((name) => !metrics.has(name)),
+    [],
+  )
   // What the product counts is on the dashboard, all of it.
   assert.deepEqual(
     [...metrics].filter((name) => name.startsWith('holdfast_') && !used.includes(name)),
