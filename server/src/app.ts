@@ -408,7 +408,7 @@ async function openKeyring(
   })
   const { path, kind, id } = keyring.facts().kek
   if (keyring.admitsUnsealed)
-    log.warn(
+    log.info(
       { kind, id, path },
       path === null
         ? 'the data folder is sealed with a passphrase or a token: without it nothing in the folder can be read'

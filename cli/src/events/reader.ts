@@ -123,7 +123,7 @@ class TokenLinks {
     receiver.on('message', ({ message }: EventContext) => {
       const properties = (message?.application_properties ?? {}) as Record<string, unknown>
       const id = String(message?.correlation_id)
-      this.#waiting.get(id)?.(Number(properties['status-code']), String(properties['status-description'] ?? ''))
+      this.#waiting.get(id)?.(Number(properties['status-code']), textOf(properties['status-description']))
       this.#waiting.delete(id)
     })
   }
@@ -186,7 +186,7 @@ async function listPartitions(connection: Connection, entity: string): Promise<r
   const partitions = (answer.body as { partition_ids?: string[] } | undefined)?.partition_ids
   if (!Array.isArray(partitions)) {
     const reason = (answer.application_properties as Record<string, unknown> | undefined)?.['status-description']
-    throw new CommandError(`the events endpoint does not know '${entity}': ${String(reason ?? 'no reason given')}`)
+    throw new CommandError(`the events endpoint does not know '${entity}': ${textOf(reason) || 'no reason given'}`)
   }
   return partitions
 }
@@ -224,7 +224,7 @@ function decode(partition: string, message: Message): ReceivedEvent {
     partition,
     sequence: Number(annotations['x-opt-sequence-number']),
     enqueuedTime: Number(annotations['x-opt-enqueued-time']),
-    deviceId: String(annotations['iothub-connection-device-id'] ?? deviceOf(message) ?? ''),
+    deviceId: textOf(annotations['iothub-connection-device-id'] ?? deviceOf(message)),
     system: {
       ...annotations,
       ...(message.content_type ? { 'content-type': message.content_type } : {}),
@@ -238,6 +238,11 @@ function decode(partition: string, message: Message): ReceivedEvent {
 /** Events that are no telemetry name their device among the application properties. */
 function deviceOf({ application_properties: application }: Message): unknown {
   return (application as Record<string, unknown> | undefined)?.['deviceId']
+}
+
+/** What the wire holds where text is expected may be anything. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function opened(link: Sender | Receiver, event: 'receiver_open' | 'sendable'): Promise<void> {
@@ -271,5 +276,5 @@ function describe(context: EventContext): string {
   const error = context.receiver?.error ?? context.sender?.error ?? context.connection?.error ?? context.error
   if (!error) return 'no reason given'
   const detail = error as { condition?: string; description?: string; message?: string }
-  return detail.description ?? detail.message ?? detail.condition ?? String(error)
+  return detail.description ?? detail.message ?? detail.condition ?? 'no reason given'
 }
