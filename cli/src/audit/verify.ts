@@ -45,7 +45,9 @@ async function verify(folder: string, options: VerifyOptions): Promise<void> {
     if (checkpoints.length === 0)
       print('no checkpoint from elsewhere was given: whether entries are missing at the end cannot be told')
   }
-  if (findings.length > 0) throw new CommandError(`the log is not as it was written: ${findings.length} findings`)
+  const [worst] = findings
+  if (worst !== undefined)
+    throw new CommandError(`the log is not as it was written (${findings.length} findings): ${worst.message}`)
   if (!options.json) print('the log is as it was written')
 }
 
