@@ -35,10 +35,8 @@ export function recordActs(app: Routes, { audit, approvals, secondPerson, random
     const act = actOf(request)
     if (act === undefined) return
     const about = describe(request, act, digestKey)
-    const approvedBy =
-      secondPerson && act.isDangerous?.(request.body) === true
-        ? await second(request, about, { audit, approvals })
-        : null
+    const isDangerous = secondPerson && (await act.isDangerous?.(request)) === true
+    const approvedBy = isDangerous ? await second(request, about, { audit, approvals }) : null
     const before = await stateBefore(act, request)
     const { sequence } = await audit.append({
       ...about,

@@ -1,11 +1,13 @@
 import { parseCertificate } from '@holdfast/pki'
 import { Type } from 'typebox'
+import type { Static } from 'typebox'
 import type { CertificateAuthorities } from '../../hub/certificate-authorities.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import type { CertificateAuthority } from '../../model/certificate-authority.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import type { ExpectedEtag } from '../../model/etag.ts'
 import { certificateFromText } from '../resource-manager/certificate-text.ts'
+import { replacesAuthority } from '../resource-manager/certificates.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import { peerOfRequest } from '../request-peer.ts'
 import type { Routes } from '../routes.ts'
@@ -52,7 +54,12 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, access }: A
   routes.put(
     ONE,
     {
-      ...access.may('authorities.write', { name: 'authority.register', before }),
+      ...access.may('authorities.write', {
+        name: 'authority.register',
+        before,
+        isDangerous: ({ body, headers }) =>
+          replacesAuthority(headers) || (body as Static<typeof AuthorityBody>).verified === true,
+      }),
       schema: { tags, summary: 'Register', params: AuthorityParams, body: AuthorityBody },
     },
     async (request) => {

@@ -1,4 +1,4 @@
-import { decodePem, parseCertificate, ParseError } from '@holdfast/pki'
+import { certificateId, decodePem, parseCertificate, ParseError } from '@holdfast/pki'
 import type { Certificate } from '@holdfast/pki'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
@@ -79,7 +79,10 @@ export function revocationRoutes(routes: Routes, parts: RevocationRoutesParts): 
   routes.post(
     all,
     {
-      ...access.may('revocations.write', { name: 'revocation.revoke', isDangerous: revokesAuthority }),
+      ...access.may('revocations.write', {
+        name: 'revocation.revoke',
+        isDangerous: (request) => revokesAuthority(request, parts),
+      }),
       schema: { tags, summary: 'Revoke', params: HubParams, body: RevokeBody },
     },
     async (request) => {
@@ -160,13 +163,28 @@ export function publishedCrlRoutes(routes: Routes, { crls }: Pick<RevocationRout
   })
 }
 
-/** A CA takes everything below it along. */
-function revokesAuthority(body: unknown): boolean {
-  const { authority, certificate } = body as RevokeRequest
-  return authority !== undefined || (certificate !== undefined && certificateOf(certificate).isCa)
+/** A CA takes everything below it along, also when it is named by a digest or number of its certificate. */
+async function revokesAuthority(
+  { params, body }: { readonly params: unknown; readonly body: unknown },
+  { hubs, authorities, revoking }: RevocationRoutesParts,
+): Promise<boolean> {
+  const wanted = body as RevokeRequest
+  if (wanted.authority !== undefined) return true
+  if (wanted.certificate !== undefined) return certificateOf(wanted.certificate).isCa
+  if (wanted.thumbprint === undefined && wanted.serial === undefined) return false
+  const target = targetOf(wanted)
+  const { name } = hubNamed(hubs, (params as Static<typeof HubParams>).hub)
+  const registered = (await authorities.list(name)).map(({ certificate }) => parseCertificate(certificate))
+  const [seen] = revoking.revocations.known.matching((known) => isMeant(target, known))
+  return seen !== undefined || registered.some((authority) => isMeant(target, authority))
 }
 
-function switchesOff(body: unknown): boolean {
+function isMeant(target: RevocationTarget, certificate: Certificate): boolean {
+  if (target.kind === 'thumbprint') return [certificate.sha1, certificate.sha256].includes(target.thumbprint)
+  return target.kind === 'certificate' && certificateId(certificate) === target.certificateId
+}
+
+function switchesOff({ body }: { readonly body: unknown }): boolean {
   return (body as Static<typeof RuleBody>).policy === 'off'
 }
 

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { Static } from 'typebox'
 import { HubError } from '../../errors.ts'
 import type { CertificateAuthorities } from '../../hub/certificate-authorities.ts'
 import { parseIfMatch } from '../../model/etag.ts'
@@ -65,7 +66,12 @@ export function certificateRoutes(
   routes.put(
     one,
     {
-      ...access.may('authorities.write', { name: 'authority.register', before }),
+      ...access.may('authorities.write', {
+        name: 'authority.register',
+        before,
+        isDangerous: ({ body, headers }) =>
+          replacesAuthority(headers) || (body as Static<typeof CertificateBody>).properties.isVerified === true,
+      }),
       schema: { tags, summary: 'Upload a certificate', params: CertificateParams, body: CertificateBody },
     },
     async (request) => {
@@ -132,6 +138,11 @@ export function possessionRoutes(
       return certificateJson(await authorities.verify(hub, params.certificate, expected, proof, peer), place(params))
     },
   )
+}
+
+/** Another certificate takes the place of a registered one, whose devices are refused from then on. */
+export function replacesAuthority(headers: { 'if-match'?: string | undefined }): boolean {
+  return headers['if-match'] !== undefined
 }
 
 function placeIn(collection: CertificateCollection['collection']) {
