@@ -257,22 +257,26 @@ function judgeAnchors(
   report: Report,
 ): void {
   const last = entries.at(-1)?.sequence ?? 0
-  if (publicKey !== null && !keys.includes(publicKey))
-    report('key-unknown', 1, 'the given public key signs nothing here: this is another log, or it was made anew')
   for (const checkpoint of checkpoints) {
     const { sequence, hash } = checkpoint
     const actual = entries.find((entry) => entry.sequence === sequence)?.hash
     if (!isGenuine(checkpoint))
       report('signature-wrong', sequence, `the given checkpoint of entry ${sequence} is not signed as it stands`)
-    else if (publicKey === null && keys.length > 0 && !keys.includes(checkpoint.publicKey))
+    else if (sequence > last)
+      report('cut-off', last, `the end was cut off: entries ${last + 1} to ${sequence}, at least, are missing`)
+    else if (!keys.includes(checkpoint.publicKey))
       report(
         'key-unknown',
         sequence,
         `the given checkpoint of entry ${sequence} is of another log, or this one was made anew`,
       )
-    else if (sequence > last)
-      report('cut-off', last, `the end was cut off: entries ${last + 1} to ${sequence}, at least, are missing`)
     else if (actual !== undefined && actual !== hash)
       report('rewritten', sequence, `entry ${sequence} is not the one that the given checkpoint has signed`)
   }
+  if (publicKey !== null && !keys.includes(publicKey))
+    report(
+      'key-unknown',
+      1,
+      'the given public key is none of this log: it is another one, was made anew, or ends before',
+    )
 }
