@@ -114,7 +114,7 @@ export interface Environment {
  * @throws ConfigError for settings that cannot stand, HubError when a port or the data folder cannot be had.
  */
 export async function startServer(config: Config, environment: Environment = {}): Promise<RunningServer> {
-  const { clock = { now: () => Date.now() }, random = { bytes: (count) => randomBytes(count) } } = environment
+  const { clock = { now: () => Date.now() }, random = systemRandomness() } = environment
   const log = environment.log ?? createLog({ level: config.log.level })
   const closers: (() => Promise<void> | void)[] = []
   const close = async (): Promise<void> => {
@@ -128,6 +128,27 @@ export async function startServer(config: Config, environment: Environment = {})
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Bytes drawn at a time: a connect needs a few small random values, and each draw costs more than its bytes. */
+const POOL_BYTES = 4_096
+
+function systemRandomness(): Randomness {
+  let pool = randomBytes(POOL_BYTES)
+  let used = 0
+  return {
+    bytes(count) {
+      if (count > POOL_BYTES / 4) return randomBytes(count)
+      if (used + count > POOL_BYTES) {
+        pool = randomBytes(POOL_BYTES)
+        used = 0
+      }
+      const bytes = Buffer.from(pool.subarray(used, used + count))
+      pool.fill(0, used, used + count)
+      used += count
+      return bytes
+    },
   }
 }
 
