@@ -1,4 +1,5 @@
 import { coversPath } from '../hub/sas-token.ts'
+import { HubError } from '../errors.ts'
 import type { HubName } from '../model/ids.ts'
 
 /** A right to read, proven by a token. */
@@ -9,6 +10,8 @@ export interface Claim {
   readonly path: readonly string[]
   /** ms since the epoch. */
   readonly expiresAt: number
+  /** Judges the token again; rejects with HubError when it proves nothing any more. */
+  readonly judge: () => Promise<unknown>
 }
 
 /** One connection needs three: the entity's management, and its partitions one by one or the entity as a whole. */
@@ -35,6 +38,19 @@ export class Claims {
 
   dropExpired(now: number): void {
     for (const [key, claim] of this.#byPath) if (now >= claim.expiresAt) this.#byPath.delete(key)
+  }
+
+  /** Judges every token again, so that a policy's renewed key ends what the old one opened. */
+  async dropLost(): Promise<void> {
+    for (const [key, claim] of this.#byPath) {
+      try {
+        await claim.judge()
+      } catch (error) {
+        if (!(error instanceof HubError)) throw error
+        // It may have been replaced by a better one meanwhile.
+        if (this.#byPath.get(key) === claim) this.#byPath.delete(key)
+      }
+    }
   }
 
   /** When the next claim runs out; null when there is none. */

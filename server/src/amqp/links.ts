@@ -32,6 +32,8 @@ export interface LinkParts {
   readonly log: Log
   /** Port of the AMQP listener, as told in redirects; asked only once the server listens. */
   readonly port: () => number
+  /** ms between two looks at whether the tokens still count. */
+  readonly recheckMs?: number
 }
 
 /** What the links ask of their connection. */
@@ -44,6 +46,8 @@ export interface ConnectionControl {
 /** Largest message that is announced for either direction; the services announce the same. */
 const MAX_MESSAGE_BYTES = 1_048_576
 const LONGEST_TIMER_MS = 2 ** 31 - 1
+/** As soon as the hub notices other changes of which no hint came. */
+const RECHECK_MS = 5_000
 
 /** The links of one connection: each attach is given to the node that its address names, or refused by a detach. */
 export class Links {
@@ -58,6 +62,7 @@ export class Links {
   readonly #requests = new Map<Receiver, RequestNode | ProvisioningLinks>()
   #login: Login = { kind: 'none' }
   #expiry: NodeJS.Timeout | null = null
+  #recheck: NodeJS.Timeout | null = null
   #closed = false
 
   constructor(parts: LinkParts, peer: Peer, control: ConnectionControl) {
@@ -110,6 +115,7 @@ export class Links {
   close(): void {
     this.#closed = true
     if (this.#expiry !== null) clearTimeout(this.#expiry)
+    if (this.#recheck !== null) clearInterval(this.#recheck)
     for (const { receiver } of this.#readers.values()) receiver.stop()
     this.#readers.clear()
     this.#requests.clear()
@@ -220,6 +226,7 @@ export class Links {
   #claimed(): void {
     this.#control.authenticated()
     this.#scheduleExpiry()
+    this.#recheck ??= setInterval(() => void this.#judgeAgain(), this.#parts.recheckMs ?? RECHECK_MS).unref()
   }
 
   #scheduleExpiry(): void {
@@ -230,17 +237,32 @@ export class Links {
     this.#expiry = setTimeout(() => this.#expire(), wait)
   }
 
-  /** Closes what no live token covers any more; a connection without any is closed itself. */
   #expire(): void {
+    this.#claims.dropExpired(this.#parts.clock.now())
+    this.#closeUncovered(new HubError('credential-expired', 'The token has expired and was not renewed on $cbs'))
+  }
+
+  /** Never rejects. */
+  async #judgeAgain(): Promise<void> {
+    try {
+      await this.#claims.dropLost()
+    } catch (error) {
+      if (!this.#closed) this.#parts.log.error({ err: error }, 'tokens of readers could not be judged again')
+      return
+    }
+    if (!this.#closed)
+      this.#closeUncovered(new HubError('unauthorized', 'The token counts no more: its key was renewed'))
+  }
+
+  /** Closes what no live token covers any more; a connection without any is closed itself. */
+  #closeUncovered(reason: HubError): void {
     const now = this.#parts.clock.now()
-    const expired = new HubError('credential-expired', 'The token has expired and was not renewed on $cbs')
-    this.#claims.dropExpired(now)
     for (const [sender, { path, receiver }] of this.#readers) {
       if (this.#claims.hubFor(path, now) !== null) continue
       receiver.stop()
-      this.#refuse(sender, expired)
+      this.#refuse(sender, reason)
     }
-    if (this.#claims.nextExpiry() === null && this.#login.kind === 'none') this.#control.close(failureOf(expired))
+    if (this.#claims.nextExpiry() === null && this.#login.kind === 'none') this.#control.close(failureOf(reason))
     else this.#scheduleExpiry()
   }
 }
