@@ -5,7 +5,18 @@ export function print(line: string): void {
 
 /** One JSON document on one line: what `--json` promises to scripts. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value))
+  print(jsonText(value))
+}
+
+/**
+ * JSON that says the same (RFC 8259 §7) and that no terminal obeys: JSON itself leaves C1 controls and characters that
+ * turn or hide text as they are, and strangers choose what stands here.
+ */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\u009f\u200b-\u200f\u2028-\u202f\u2066-\u2069\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 /**
