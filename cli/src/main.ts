@@ -68,6 +68,11 @@ const GROUPS: readonly CommandGroup[] = [
     summary: 'would this device get in, and if not, why: a dry run',
     load: () => import('./doctor/register.ts'),
   },
+  {
+    name: 'conformance',
+    summary: 'what the running server can be shown to fulfil, clause by clause',
+    load: () => import('./conformance/register.ts'),
+  },
   { name: 'expiry', summary: 'which certificates end when', load: () => import('./expiry/register.ts') },
   {
     name: 'refusals',

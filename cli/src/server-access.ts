@@ -46,6 +46,15 @@ export function findServer(options: AccessOptions, environment: NodeJS.ProcessEn
   }
 }
 
+/** What a request shows to log in. */
+export function logInOf({ token, client }: ServerAccess): {
+  readonly headers: Record<string, string>
+  readonly cert?: string
+  readonly key?: string
+} {
+  return { ...client, headers: token === null ? {} : { authorization: `Bearer ${token}` } }
+}
+
 /** A certificate that is named takes the place of every token. */
 function clientOf({ clientCert, clientKey }: AccessOptions): ServerAccess['client'] {
   if (clientCert === undefined && clientKey === undefined) return undefined

@@ -4,6 +4,7 @@ import { request } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { CommandError } from '../command-error.ts'
+import { logInOf } from '../server-access.ts'
 import type { ServerAccess } from '../server-access.ts'
 
 const SILENCE_MS = 120_000
@@ -35,13 +36,14 @@ export async function download(
   return { bytes, sha256: hash.digest('hex') }
 }
 
-function ask({ url, token, ca }: ServerAccess, path: string): Promise<IncomingMessage> {
+function ask(access: ServerAccess, path: string): Promise<IncomingMessage> {
+  const { url, ca } = access
   return new Promise((resolve, reject) => {
     const outgoing = request(new URL(path, url), {
       method: 'POST',
       ca,
       timeout: SILENCE_MS,
-      headers: { authorization: `Bearer ${token}` },
+      ...logInOf(access),
     })
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${SILENCE_MS / 1000} s`)))
     outgoing.on('error', (cause) => reject(new CommandError(`${url.origin} cannot be reached: ${cause.message}`)))
