@@ -4,7 +4,7 @@ import { EncryptionOid } from './oid.ts'
 import { ParseError } from './parse-error.ts'
 
 /** A file names its own cost. Three times OWASP's figure takes under a second; beyond lies denial of service. */
-export const MAX_ITERATIONS = 2_000_000
+const MAX_ITERATIONS = 2_000_000
 
 /** Why a protected file could not be opened, though it is well formed. */
 export class ProtectionError extends Error {

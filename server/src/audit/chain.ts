@@ -4,7 +4,7 @@ import { CLOCK_WENT_BACK, placed } from './entry.ts'
 import type { Actor, AuditEntry, AuditRecord } from './entry.ts'
 import type { SigningKey } from './signing-key.ts'
 
-export const SERVER: Actor = { name: 'server', role: null, method: 'server' }
+const SERVER: Actor = { name: 'server', role: null, method: 'server' }
 /** No more entries than these follow a checkpoint without the next one, so that a missing checkpoint shows. */
 export const CHECKPOINT_EVERY = 100
 /** Smaller steps back are those of a clock that is being adjusted, and are written as no step. */

@@ -6,8 +6,8 @@ import type { Json } from './canonical-json.ts'
  * `intent` is written before an act and `outcome` after it; `event` is what happened without anybody's order;
  * `checkpoint` signs what came before; `key` tells which key signs from there on.
  */
-export const ENTRY_KINDS = ['intent', 'outcome', 'event', 'checkpoint', 'key'] as const
-export type EntryKind = (typeof ENTRY_KINDS)[number]
+const ENTRY_KINDS = ['intent', 'outcome', 'event', 'checkpoint', 'key'] as const
+type EntryKind = (typeof ENTRY_KINDS)[number]
 
 export interface Actor {
   readonly name: string

@@ -7,7 +7,7 @@ import { CLOCK_WENT_BACK, hashOf, NO_HASH, readLine } from './entry.ts'
 import type { AuditEntry } from './entry.ts'
 import { segmentsOf } from './segments.ts'
 
-export type AuditRule =
+type AuditRule =
   | 'changed'
   | 'removed'
   | 'inserted'

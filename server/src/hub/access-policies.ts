@@ -15,12 +15,7 @@ export async function ensurePolicies(
   }
 }
 
-export function newPolicy(
-  owner: PolicyOwner,
-  name: string,
-  rights: readonly Right[],
-  random: Randomness,
-): AccessPolicy {
+function newPolicy(owner: PolicyOwner, name: string, rights: readonly Right[], random: Randomness): AccessPolicy {
   return { owner, name, rights, primaryKey: newKey(random), secondaryKey: newKey(random) }
 }
 

@@ -69,7 +69,7 @@ function notSingle(leaf: Certificate, count: number): Finding {
 }
 
 /** How two names differ, in words that end a sentence. */
-export function difference(given: string, expected: string): string {
+function difference(given: string, expected: string): string {
   const visible = given.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '')
   if (given.toLowerCase() === expected.toLowerCase()) return 'they differ in case only'
   if (given.trim() === expected.trim()) return 'they differ in blanks at an end'

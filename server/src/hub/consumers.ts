@@ -15,7 +15,7 @@ export type { EventReader } from './event-reader.ts'
 export type { StartPosition } from './start-position.ts'
 
 /** Always there, never deleted. */
-export const DEFAULT_CONSUMER_GROUP = '$Default'
+const DEFAULT_CONSUMER_GROUP = '$Default'
 /** Each group has state of its own at its readers; the service allows 20 to 1,000 by tier. */
 const MAX_GROUPS = 100
 const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9\-._]{0,49}$/

@@ -140,7 +140,7 @@ function refreshAfter({ nextUpdate }: StoredCrl, now: number): number {
 }
 
 /** http addresses of the issuer's own lists; an indirect list of somebody else is not for fetching (RFC 5280 §4.2.1.13). */
-export function distributionUrls({ extensions }: Certificate): string[] {
+function distributionUrls({ extensions }: Certificate): string[] {
   const { crlDistributionPoints = [] } = extensions
   return crlDistributionPoints
     .flatMap(({ name, crlIssuer }) => (name?.kind === 'full' && crlIssuer === undefined ? name.names : []))

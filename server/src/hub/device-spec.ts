@@ -93,7 +93,7 @@ function parseReason(reason: string | null | undefined): string | null {
 }
 
 /** The type may be left out: then a thumbprint means selfSigned, anything else sas. */
-export function parseAuthentication(spec: AuthenticationSpec, random: Randomness): DeviceAuthentication {
+function parseAuthentication(spec: AuthenticationSpec, random: Randomness): DeviceAuthentication {
   const thumbprints = parseThumbprints(spec)
   const hasThumbprint = thumbprints.primaryThumbprint !== null || thumbprints.secondaryThumbprint !== null
   const type = spec.type || (hasThumbprint ? 'selfSigned' : 'sas')

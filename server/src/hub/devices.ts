@@ -13,8 +13,8 @@ import { changedDevice, newDevice } from './device-spec.ts'
 export type { AuthenticationSpec, DeviceSpec } from './device-spec.ts'
 
 /** The service's limits for one call. */
-export const MAX_BULK = 100
-export const MAX_PAGE = 1_000
+const MAX_BULK = 100
+const MAX_PAGE = 1_000
 /** An unconditional write that keeps meeting others' writes gives up after so many. */
 const WRITE_ATTEMPTS = 5
 const ANY: ExpectedEtag = { kind: 'any' }

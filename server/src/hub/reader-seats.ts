@@ -3,7 +3,7 @@ import { printable } from '../model/ids.ts'
 import type { LogReader } from './event-reader.ts'
 
 /** The service's limit of readers without epoch for one partition and group. */
-export const MAX_SHARED_READERS = 5
+const MAX_SHARED_READERS = 5
 
 /**
  * Who reads a partition for a consumer group. Either one reader with an epoch, who displaces all others unless the one

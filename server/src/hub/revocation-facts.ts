@@ -5,11 +5,6 @@ import type { Revocation, RevocationRule, SequencedRecord, StoredCrl } from '../
 import { describeTarget, targetId } from '../model/revocation.ts'
 import { keyDigest } from './known-authorities.ts'
 
-/** What the responder of a CA said about a certificate, while it counts. */
-export interface OcspAnswers {
-  find(issuer: Certificate, certificate: Certificate): PathRevocation | 'good' | undefined
-}
-
 /** A hub's treatment of CAs that nobody set up: obey every CRL there is, and ask for none. */
 export const DEFAULT_RULE = { policy: 'prefer', crlUrls: [], fetch: false, ocsp: null } as const satisfies Pick<
   RevocationRule,

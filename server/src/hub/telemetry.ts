@@ -9,11 +9,11 @@ import { partitionOf } from './partition.ts'
 import type { SealedMessages } from './sealed.ts'
 
 /** Body, system property values, names and values of application properties (the service's limit). */
-export const MAX_MESSAGE_BYTES = 256 * 1024
+const MAX_MESSAGE_BYTES = 256 * 1024
 /** More would serve only to make each reader's work dear: the service's own clients send a handful. */
 export const MAX_APPLICATION_PROPERTIES = 512
 /** The service's limit. */
-export const MAX_MESSAGE_ID_LENGTH = 128
+const MAX_MESSAGE_ID_LENGTH = 128
 
 /** Device-to-cloud messages: judged, stamped with who sent them, made durable. */
 export class Telemetry {

@@ -6,7 +6,7 @@ import type { KekSource } from './kek-source.ts'
 import type { Keyring, KeyringFacts } from './keyring.ts'
 
 /** Sealed rows in a store, looked at step by step. */
-export interface ResealableStore<Cursor> {
+interface ResealableStore<Cursor> {
   count(): number
   reseal(cursor: Cursor | null): Promise<{ looked: number; resealed: number; next: Cursor | null }>
 }

@@ -13,7 +13,7 @@ const MAX_PASSES = 32
 const MAX_PARALLELISM = 64
 const SALT_BYTES = 16
 /** A shorter passphrase is guessed in less time than a key of 256 bits is worth. */
-export const MIN_PASSPHRASE = 12
+const MIN_PASSPHRASE = 12
 
 /** Derives a KEK from a passphrase by Argon2id; `known` are the parameters of the one to have again, else new ones. */
 export async function passphraseKey(

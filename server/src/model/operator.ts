@@ -48,7 +48,7 @@ const READER = [
 ] as const satisfies readonly OperatorRight[]
 
 /** The one table of who may do what. Keys of devices and services are for those who run them; trust is for the officer. */
-export const RIGHTS_OF = {
+const RIGHTS_OF = {
   owner: new Set(OPERATOR_RIGHTS),
   'security-officer': new Set([
     ...READER,

@@ -1,7 +1,15 @@
 import type { HubName } from './ids.ts'
 
 /** The door that refused. */
-export type RefusalArea = 'tls' | 'connect' | 'provisioning' | 'certificate-authority' | 'token' | 'http' | 'events' | 'telemetry'
+export type RefusalArea =
+  | 'tls'
+  | 'connect'
+  | 'provisioning'
+  | 'certificate-authority'
+  | 'token'
+  | 'http'
+  | 'events'
+  | 'telemetry'
 
 /** One line of the refused chain, safe to show. */
 export interface CertificateSummary {

@@ -6,7 +6,7 @@ import type { Log } from '../log.ts'
 import { parseChain, parseKey, pkcs8, readText } from './pem-files.ts'
 import type { TlsMaterial, TlsPair } from './tls-material.ts'
 
-export interface PairFiles {
+interface PairFiles {
   readonly certificate: string
   readonly key: string
   readonly passphraseFile?: string | undefined

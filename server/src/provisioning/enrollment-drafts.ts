@@ -26,15 +26,15 @@ import type { InitialTwinDraft } from './initial-twin.ts'
 /** Marks every member as one that a client may leave out or send as null; both mean the same. */
 type Draft<Shape> = { readonly [Member in keyof Shape]?: Shape[Member] | null | undefined }
 
-export type CertificateDraft = Draft<{
+type CertificateDraft = Draft<{
   /** PEM, base64 of PEM or base64 of DER. */
   certificate: string
   /** What answers show of a stored certificate; a slot that has only this keeps what is stored. */
   info: unknown
 }>
-export type CertificateSlotsDraft = Draft<{ primary: CertificateDraft; secondary: CertificateDraft }>
+type CertificateSlotsDraft = Draft<{ primary: CertificateDraft; secondary: CertificateDraft }>
 
-export type AttestationDraft = Draft<{
+type AttestationDraft = Draft<{
   type: string
   x509: Draft<{
     clientCertificates: CertificateSlotsDraft

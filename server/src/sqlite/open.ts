@@ -46,7 +46,7 @@ export interface SqliteStores {
 }
 
 /** What the key commands need of the stores. */
-export interface StoreSealing {
+interface StoreSealing {
   readonly registry: RegistrySealing
   readonly telemetry: TelemetrySealing
   /** From now on this key seals, in both stores. */
