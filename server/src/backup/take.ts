@@ -80,7 +80,7 @@ export class Backups {
   async *#plain(): AsyncGenerator<Buffer> {
     const files: Manifest['files'] = []
     mkdirSync(this.#staging, { mode: 0o700 })
-    for await (const { path, copy } of this.#parts.snapshot(this.#staging)) {
+    for await (const { path, copy } of this.#parts.snapshot(this.#parts.folder, this.#staging)) {
       files.push(yield* fileBytes(streamOf(copy), { path, bytes: statSync(copy).size }))
       rmSync(copy)
     }

@@ -21,5 +21,5 @@ export interface StoredPartition extends PartitionBounds {
   readonly partition: number
 }
 
-/** Copies the stores file by file, each at one moment, and everything that was committed before the first. */
-export type Snapshot = (staging: string) => AsyncIterable<SnapshotFile>
+/** Copies the stores of a data folder file by file, each at one moment, and everything that was committed before the first. */
+export type Snapshot = (folder: string, staging: string) => AsyncIterable<SnapshotFile>

@@ -50,7 +50,7 @@ export async function openIn(parent: string, name: string, log: Partial<Telemetr
     keyring,
     clock,
     random,
-    snapshot: (staging) => snapshotStores(folder, staging),
+    snapshot: snapshotStores,
     log: pino({ level: 'silent' }),
   })
   let closing: Promise<void> | null = null
