@@ -66,10 +66,9 @@ import { Enrollments } from './provisioning/enrollments.ts'
 import { loadIdScope } from './provisioning/id-scope.ts'
 import { Registrar } from './provisioning/register.ts'
 import { holdsSealedData, openSqliteStores } from './sqlite/open.ts'
+import { listenAddress, serverNames } from './server-names.ts'
 import { snapshotStores } from './sqlite/snapshot.ts'
 
-/** Names that every server certificate carries besides the configured ones. */
-const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'] as const
 /** How long what is in flight may take to finish when the server stops. */
 const GRACE_MS = 10_000
 /** Verified CA keys and signatures kept for the next connect. */
@@ -495,17 +494,4 @@ async function makePolicies(config: Config, registry: Registry, random: Randomne
   for (const { name } of config.hubs)
     await ensurePolicies(registry, { kind: 'hub', hub: name }, DEFAULT_HUB_POLICIES, random)
   await ensurePolicies(registry, { kind: 'provisioning' }, DEFAULT_PROVISIONING_POLICIES, random)
-}
-
-function serverNames(config: Config): readonly [string, ...string[]] {
-  const configured = [...config.hubs.flatMap((hub) => hub.hosts), ...config.provisioning.hosts]
-  const [first = 'localhost', ...others] = new Set([...configured.map((name) => name.toLowerCase()), ...LOOPBACK_NAMES])
-  return [first, ...others]
-}
-
-/** Nobody else can verify a server that only answers to localhost, so nobody else may reach it. */
-function listenAddress(config: Config): string {
-  if (config.listen.address !== null) return config.listen.address
-  const names = [...config.hubs.flatMap((hub) => hub.hosts), ...config.provisioning.hosts]
-  return names.every((name) => name === 'localhost') ? 'localhost' : '::'
 }
