@@ -156,9 +156,11 @@ export class Registrar {
       const eligible = this.#eligible(who)
       const request = webhookRequest(who, { assigned, proof: proofOf(who), payload, eligible })
       const choice = await this.#parts.webhook.choose(url, request, eligible, this.#resolve)
-      const settlement = await this.#assignments.settle(who, choice, { operationId, force: true })
-      this.#account(who, settlement)
-      if (settlement.kind === 'refused') await this.#fail(who, operationId, this.#refusal(who, settlement))
+      // Choosing took time, in which the device may have lost its trust.
+      const present = await this.#door.renew(who)
+      const settlement = await this.#assignments.settle(present, choice, { operationId, force: true })
+      this.#account(present, settlement)
+      if (settlement.kind === 'refused') await this.#fail(present, operationId, this.#refusal(present, settlement))
     } catch (error) {
       await this.#fail(who, operationId, error).catch((second: unknown) => {
         this.#parts.log.error({ registrationId: who.registrationId, err: second }, 'a failed registration was not kept')
