@@ -112,9 +112,12 @@ function sameSegment(granted: string, wanted: string | undefined, ids: 'exact' |
   return granted.includes('%') && decodesTo(granted, wanted)
 }
 
+/** Letters, digits, - . _ and ~ escaped: no encoder does that (RFC 3986 §2.3), so such a text is the id itself. */
+const NEEDLESS_ESCAPE = /%(?:2[de]|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f|7e)/i
+
 function decodesTo(encoded: string, text: string): boolean {
   try {
-    return decodeURIComponent(encoded) === text
+    return !NEEDLESS_ESCAPE.test(encoded) && decodeURIComponent(encoded) === text
   } catch {
     // A stray percent sign: the segment is not encoded, and was compared as it stands.
     return false
