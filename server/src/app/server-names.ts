@@ -1,4 +1,4 @@
-import type { Config } from './config.ts'
+import type { Config } from '../config.ts'
 
 /** Names that every server certificate carries besides the configured ones. */
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'] as const
