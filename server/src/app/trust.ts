@@ -1,0 +1,32 @@
+import { PathVerifier } from '@holdfast/pki'
+import { CrlFetcher } from '../hub/crl-fetcher.ts'
+import { Crls } from '../hub/crls.ts'
+import type { Hubs } from '../hub/hubs.ts'
+import { OcspClient } from '../hub/ocsp-client.ts'
+import { PathTrust } from '../hub/path-trust.ts'
+import { Revocations } from '../hub/revocations.ts'
+import type { Bus } from '../ports/bus.ts'
+import type { Registry } from '../ports/registry.ts'
+import type { Context } from './context.ts'
+
+/** Verified CA keys and signatures kept for the next connect. */
+const VERIFIER_CACHE = 10_000
+
+/** Paths and what is revoked on them; CRLs are fetched from then on where the operator asked for it. */
+export async function openTrust(
+  { clock, random, log, onClose }: Context,
+  stored: { registry: Registry; hubs: Hubs; bus: Bus },
+): Promise<{ trust: PathTrust; crls: Crls }> {
+  const parts = { ...stored, clock, random, log }
+  const verifier = new PathVerifier({ cacheSize: VERIFIER_CACHE })
+  const revocations = await Revocations.open(parts)
+  onClose(() => revocations.close())
+  const ocsp = new OcspClient({ ...parts, verifier })
+  onClose(() => ocsp.close())
+  const trust = new PathTrust({ verifier, revocations, ocsp })
+  const crls = new Crls({ ...parts, revocations, verifier })
+  const fetcher = new CrlFetcher({ ...parts, revocations, crls })
+  trust.onVerified((hub, path) => fetcher.notice(hub, path))
+  onClose(() => fetcher.close())
+  return { trust, crls }
+}
