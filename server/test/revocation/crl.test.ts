@@ -92,7 +92,7 @@ suite('a CRL', () => {
     const unknown = await plant.refusal('pump', identity)
     assert.equal(unknown.rule, 'chain:revocation-unknown')
     assert.match(unknown.message, /no CRL of its issuer is at hand/)
-    assert.match(unknown.remedy, /import a current CRL of its issuer "CN=Line 7"/)
+    assert.match(unknown.remedy, /Import a current CRL of its issuer "CN=Line 7"/)
     // Who is connected stays: nothing is known against him.
     assert.equal(live.socket.destroyed, false)
     await take(plant, await makeCrl(plant.line, { number: 1, to: 60_000 }))
