@@ -97,8 +97,10 @@ export class AmqpConnection {
     try {
       while (this.#step());
     } catch (error) {
-      if (!(error instanceof AmqpViolation)) throw error
-      this.#violated(error)
+      if (error instanceof AmqpViolation) return this.#violated(error)
+      // A defect, ours or the engine's, ends this connection and never the server.
+      this.#parts.log.error({ err: error, peer: this.#name }, 'an AMQP connection failed unexpectedly')
+      this.#stream.destroy()
     }
   }
 
