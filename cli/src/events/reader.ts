@@ -95,7 +95,7 @@ function connect({ address, ca }: ReadOptions): Promise<Connection> {
       idle_time_out: 60_000,
       reconnect: false,
       ...(ca === undefined ? {} : { ca }),
-    } as Parameters<ReturnType<typeof rhea.create_container>['connect']>[0])
+    })
     const fail = (context: EventContext) =>
       reject(
         new CommandError(
