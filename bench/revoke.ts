@@ -21,6 +21,7 @@ export async function measureRevoke({ sessions }: { readonly sessions: number })
     await server.register(devices.map(({ id }) => id))
     const load = holdSessions({ port: server.ports.mqtt, ca: server.ca, devices })
     await load.open
+    await server.quiet()
     const start = performance.timeOrigin + performance.now()
     const { closedSessions } = await server.revokeIntermediate()
     const answered = performance.timeOrigin + performance.now() - start

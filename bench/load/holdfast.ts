@@ -116,6 +116,16 @@ export class BenchServer {
     return { cpu: (cpu.user + cpu.system) / 1e6, rss }
   }
 
+  /** Resolves once what the connects left to be written down is written, or after 30 s. */
+  async quiet(): Promise<void> {
+    for (let look = 0, before = await this.usage(); look < 60; look++) {
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      const after = await this.usage()
+      if (after.cpu - before.cpu < 0.05) return
+      before = after
+    }
+  }
+
   async stop(): Promise<void> {
     const gone = new Promise((resolve) => this.#child.once('exit', resolve))
     this.#child.send('stop')
