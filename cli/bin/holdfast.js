@@ -48,7 +48,8 @@ function shippedNode() {
 }
 
 function handOver(node, args) {
-  const child = spawn(node, args, { stdio: 'inherit' })
+  // A small young generation: an idle server then stays below the 150 MB that it may take.
+  const child = spawn(node, ['--max-semi-space-size=4', ...args], { stdio: 'inherit' })
   // The terminal sends SIGINT to the whole foreground group; passing it on again would look like a second Ctrl-C.
   const passedOn = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2']
   for (const signal of passedOn) process.on(signal, () => child.kill(signal))
