@@ -5,6 +5,9 @@ import type { Clock } from '../ports/clock.ts'
 import type { KekSource } from './kek-source.ts'
 import type { Keyring, KeyringFacts } from './keyring.ts'
 
+/** ms; from the making of a data key until nothing is sealed with the one before it, with much to spare. */
+const HANDOVER = 60_000
+
 /** Sealed rows in a store, looked at step by step. */
 interface ResealableStore<Cursor> {
   count(): number
@@ -138,7 +141,7 @@ export class KeyOperations<Cursor = unknown> {
     const oldest = oldestTelemetry() ?? Infinity
     // A key that was superseded while this ran may have sealed rows behind the walk.
     const retired = await keyring.retire(
-      ({ supersededTime }) => supersededTime < begun.startedTime && supersededTime < oldest,
+      ({ supersededTime }) => supersededTime < begun.startedTime && supersededTime + HANDOVER < oldest,
     )
     this.#progress = { ...progress, retired, state: 'done' }
   }

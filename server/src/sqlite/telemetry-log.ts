@@ -219,7 +219,9 @@ class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
   }
 
   oldestTime(): number | null {
-    const periods = [...this.#hubs.values()].flatMap((hub) => hub.segments.map(({ name }) => name.period))
+    // A segment without events only carries sequences on.
+    const filled = [...this.#hubs.values()].flatMap((hub) => hub.segments.filter(({ size }) => size > 0))
+    const periods = filled.map(({ name }) => name.period)
     return periods.length === 0 ? null : Math.min(...periods)
   }
 
