@@ -10,5 +10,5 @@ export { ConfigError, ConfigFile, readConfig, readConfigFile } from './config.ts
 export type { Config, HubConfig } from './config.ts'
 export { HUB_ERROR_CODES, HubError } from './errors.ts'
 export type { HubErrorCode } from './errors.ts'
-export { diagnoseOffline } from './hub/diagnosis.ts'
-export type { Diagnosis } from './hub/diagnosis.ts'
+export { diagnoseOffline } from './hub/refusals/diagnosis.ts'
+export type { Diagnosis } from './hub/refusals/diagnosis.ts'

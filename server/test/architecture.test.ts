@@ -24,6 +24,18 @@ const ALLOWED: Record<string, readonly string[]> = {
   amqp: ['hub', 'provisioning', 'net', 'ports', 'model', 'pki'],
   http: ['backup', 'hub', 'provisioning', 'keys', 'audit', 'operators', 'net', 'ports', 'model', 'pki'],
 }
+/** Which rooms of the hub a room of the hub may use; what lies beside the rooms is for all of them. */
+const ALLOWED_IN_HUB: Record<string, readonly string[]> = {
+  findings: [],
+  registry: [],
+  refusals: ['findings'],
+  authorities: ['findings', 'refusals'],
+  revocation: ['authorities'],
+  sessions: ['findings', 'refusals', 'authorities', 'revocation'],
+  door: ['findings', 'registry', 'refusals', 'authorities', 'revocation', 'sessions'],
+  telemetry: ['findings', 'refusals', 'authorities', 'revocation', 'door'],
+  operations: ['registry', 'telemetry'],
+}
 const FREE = new Set(['errors', 'log', 'metrics'])
 
 interface SourceFile {
@@ -43,7 +55,7 @@ function sources(workspace: string): SourceFile[] {
   })
 }
 
-/** `server/src/hub/devices.ts` → hub; `server/src/app.ts` → app. */
+/** `server/src/hub/registry/devices.ts` → hub; `server/src/app.ts` → app. */
 function roomOf(path: string): string {
   return (path.split(sep)[2] ?? '').replace(/\.ts$/, '')
 }
@@ -66,6 +78,25 @@ test('imports follow the directions of the house', () => {
     }
   }
   assert.deepEqual(wrong, [])
+})
+
+test('the rooms of the hub have an order, too', () => {
+  const wrong: string[] = []
+  const files = sources('server').filter((file) => file.path.split(sep)[4] !== undefined && file.room === 'hub')
+  for (const file of files) {
+    const own = file.path.split(sep)[3] ?? ''
+    for (const specifier of file.imports.filter((name) => name.startsWith('.'))) {
+      const path = relative(root, resolve(root, dirname(file.path), specifier)).split(sep)
+      const room = path[3] ?? ''
+      if (path[2] !== 'hub' || path.length === 4 || room === own || ALLOWED_IN_HUB[own]?.includes(room)) continue
+      wrong.push(`${file.path} → ${specifier}`)
+    }
+  }
+  assert.deepEqual(wrong, [])
+  assert.deepEqual(
+    [...new Set(files.map((file) => file.path.split(sep)[3]))].toSorted(),
+    Object.keys(ALLOWED_IN_HUB).toSorted(),
+  )
 })
 
 // node:net is there for isIP, which is a pure function.
@@ -111,7 +142,7 @@ test('nobody reads the verdict that Node gives about a peer certificate', () => 
 })
 
 test('only the door reads the status of a device', () => {
-  const owners = /^server\/src\/(hub\/(authenticate|devices|sessions|twins)|provisioning\/|sqlite\/|http\/|model\/)/
+  const owners = /^server\/src\/(hub\/(door|registry|sessions)\/|provisioning\/|sqlite\/|http\/|model\/)/
   const wrong = sources('server')
     .filter((file) => /device\.status\b/.test(file.text) && !owners.test(file.path))
     .map((file) => file.path)

@@ -1,4 +1,4 @@
-import type { Door } from '../hub/authenticate.ts'
+import type { Door } from '../hub/door/authenticate.ts'
 import type { EventStream, Hubs } from '../hub/hubs.ts'
 import { HubError } from '../errors.ts'
 import { parseHubName, printable } from '../model/ids.ts'

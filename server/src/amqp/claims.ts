@@ -1,4 +1,4 @@
-import { coversPath } from '../hub/sas-token.ts'
+import { coversPath } from '../hub/door/sas-token.ts'
 import { HubError } from '../errors.ts'
 import type { HubName } from '../model/ids.ts'
 

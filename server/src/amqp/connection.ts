@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { Connection, EventContext } from 'rhea'
 import type { Log } from '../log.ts'
-import { ofPeer } from '../hub/refusals.ts'
+import { ofPeer } from '../hub/refusals/refusals.ts'
 import type { Peer } from '../model/peer.ts'
 import type { Probation } from '../net/admission.ts'
 import { failureOf } from './error-conditions.ts'

@@ -1,5 +1,5 @@
 import type { HubError } from '../errors.ts'
-import type { Consumers, EventReader, StartPosition } from '../hub/consumers.ts'
+import type { Consumers, EventReader, StartPosition } from '../hub/telemetry/consumers.ts'
 import type { HubName } from '../model/ids.ts'
 import type { StoredEvent } from '../model/message.ts'
 import type { Clock } from '../ports/clock.ts'

@@ -1,5 +1,5 @@
 import { HubError } from '../errors.ts'
-import type { Consumers } from '../hub/consumers.ts'
+import type { Consumers } from '../hub/telemetry/consumers.ts'
 import type { HubName } from '../model/ids.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Claims } from './claims.ts'

@@ -1,6 +1,6 @@
 import { HubError } from '../errors.ts'
 import { printable } from '../model/ids.ts'
-import type { StartPosition } from '../hub/consumers.ts'
+import type { StartPosition } from '../hub/telemetry/consumers.ts'
 
 /** `amqp.annotation.<name> > '<value>'` or `>=`: the one form of selector that Event Hubs clients send. */
 const SELECTOR = /^amqp\.annotation\.(x-opt-[a-z-]{1,40}) (>=?) '(-?[0-9]{1,19}|@latest)'$/

@@ -7,10 +7,10 @@ import { parseRegistrationId } from '../model/ids.ts'
 import type { Revocation, RevocationTarget } from '../model/revocation.ts'
 import { describeTarget } from '../model/revocation.ts'
 import type { Registry } from '../ports/registry.ts'
-import { keyDigest } from './known-authorities.ts'
-import { deviceTarget } from './revocations.ts'
-import type { RevocationOrder, Revocations } from './revocations.ts'
-import type { Sessions } from './sessions.ts'
+import { keyDigest } from './authorities/known-authorities.ts'
+import { deviceTarget } from './revocation/revocations.ts'
+import type { RevocationOrder, Revocations } from './revocation/revocations.ts'
+import type { Sessions } from './sessions/sessions.ts'
 
 export interface RevokeParts {
   readonly registry: Pick<Registry, 'authorities' | 'devices' | 'registrations' | 'revocations'>

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { HubError } from '../errors.ts'
-import { RefusedError } from '../hub/refusals.ts'
+import { RefusedError } from '../hub/refusals/refusals.ts'
 import type { Peer } from '../model/peer.ts'
 import type { RefusalRule } from '../model/refusal.ts'
 import type { CloseReason } from '../model/session.ts'

@@ -1,5 +1,5 @@
 import { HubError } from '../errors.ts'
-import type { AuthenticatedDevice } from '../hub/authenticate.ts'
+import type { AuthenticatedDevice } from '../hub/door/authenticate.ts'
 import type { DeviceMessage } from '../model/message.ts'
 import type { Session } from '../model/session.ts'
 import type { JsonObject, TwinSection } from '../model/twin.ts'

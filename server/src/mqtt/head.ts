@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { ofPeer } from '../hub/refusals.ts'
+import { ofPeer } from '../hub/refusals/refusals.ts'
 import type { Peer } from '../model/peer.ts'
 import { printable } from '../model/ids.ts'
 import type { RefusalRule } from '../model/refusal.ts'

@@ -1,6 +1,6 @@
 import { HubError } from '../errors.ts'
 import type { HubErrorCode } from '../errors.ts'
-import { ofPeer } from '../hub/refusals.ts'
+import { ofPeer } from '../hub/refusals/refusals.ts'
 import type { RefusalRule } from '../model/refusal.ts'
 import type { AuthenticatedRegistration } from '../provisioning/authenticate-registration.ts'
 import {

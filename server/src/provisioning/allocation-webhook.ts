@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { HubError } from '../errors.ts'
-import { mayPostTo } from '../hub/webhook-address.ts'
+import { mayPostTo } from '../hub/operations/webhook-address.ts'
 import type { LinkedHub } from '../model/enrollment.ts'
 import type { JsonObject, JsonValue } from '../model/twin.ts'
 import type { AllocationChoice, ResolveHost } from './allocation.ts'

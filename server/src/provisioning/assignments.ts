@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { sameBytes } from '@holdfast/pki'
 import { HubError } from '../errors.ts'
-import type { DeviceLifecycle } from '../hub/devices.ts'
+import type { DeviceLifecycle } from '../hub/registry/devices.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Device, DeviceProvenance } from '../model/device.ts'
 import { parseDeviceId, parseEnrollmentGroupId, parseRegistrationId } from '../model/ids.ts'

@@ -1,5 +1,5 @@
 import { HubError } from '../errors.ts'
-import { newKey } from '../hub/access-policies.ts'
+import { newKey } from '../hub/registry/access-policies.ts'
 import type {
   EnrollmentGroup,
   GroupAttestation,

@@ -1,6 +1,6 @@
-import { failed, noted, passed } from '../hub/diagnosis.ts'
-import type { Step } from '../hub/diagnosis.ts'
-import { finding } from '../hub/finding.ts'
+import { failed, noted, passed } from '../hub/refusals/diagnosis.ts'
+import type { Step } from '../hub/refusals/diagnosis.ts'
+import { finding } from '../hub/findings/finding.ts'
 import type { Decision } from './decide.ts'
 import type { Rehearsal } from './rehearsal.ts'
 

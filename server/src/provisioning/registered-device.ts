@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { certificateId } from '@holdfast/pki'
-import { newDevice } from '../hub/device-spec.ts'
+import { newDevice } from '../hub/registry/device-spec.ts'
 import { nextEtag } from '../hub/etags.ts'
 import type { Device, DeviceAuthentication, DeviceProvenance } from '../model/device.ts'
 import type { Enrollment } from '../model/enrollment.ts'

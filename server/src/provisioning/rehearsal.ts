@@ -1,5 +1,5 @@
 import type { HubErrorCode } from '../errors.ts'
-import type { Finding } from '../hub/finding.ts'
+import type { Finding } from '../hub/findings/finding.ts'
 import type { DeviceProvenance } from '../model/device.ts'
 import type { HubName } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { coversPath } from '../../src/hub/sas-token.ts'
+import { coversPath } from '../../src/hub/door/sas-token.ts'
 
 test('a token for a device whose id spells an escape does not reach the device that the escape spells', () => {
   for (const [id, other] of [

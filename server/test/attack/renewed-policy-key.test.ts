@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setDefaultCACertificates } from 'node:tls'
 import { earliestEventPosition, EventHubConsumerClient } from '@azure/event-hubs'
-import { newKey } from '../../src/hub/access-policies.ts'
+import { newKey } from '../../src/hub/registry/access-policies.ts'
 import { event, startAmqpServer } from '../amqp/amqp-server.ts'
 import type { AmqpServer } from '../amqp/amqp-server.ts'
 

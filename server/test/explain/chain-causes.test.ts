@@ -1,6 +1,6 @@
 import { after, before, beforeEach, suite, test } from 'node:test'
 import { parseCertificate } from '@holdfast/pki'
-import { Door } from '../../src/hub/authenticate.ts'
+import { Door } from '../../src/hub/door/authenticate.ts'
 import { Hubs } from '../../src/hub/hubs.ts'
 import { authorityTarget, certificateTarget } from '../../src/hub/revoke.ts'
 import { DAY, makeDevice, makeIntermediate, makeRoot } from '../hub/certificates.ts'

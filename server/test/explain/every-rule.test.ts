@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { trustRules } from '@holdfast/pki'
 import { REFUSAL_RULES } from '../../src/model/refusal.ts'
-import { adviceFor } from '../../src/hub/refusal-guide.ts'
+import { adviceFor } from '../../src/hub/refusals/refusal-guide.ts'
 
 const RULES = [...REFUSAL_RULES, ...trustRules.map((rule) => `chain:${rule}` as const)]
 

@@ -1,7 +1,7 @@
 import { after, before, suite, test } from 'node:test'
 import { makeIntermediate, makeLeaf, makeRoot, openProvisioning, tokenFor } from '../provisioning/fixture.ts'
 import type { Authority, Provisioning } from '../provisioning/fixture.ts'
-import { RefusedError } from '../../src/hub/refusals.ts'
+import { RefusedError } from '../../src/hub/refusals/refusals.ts'
 import { refusalOf } from '../hub/workbench.ts'
 import { assertExplained } from './explained.ts'
 import type { Explanation } from './explained.ts'

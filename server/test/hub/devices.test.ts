@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import type { AuthenticationSpec, BulkOperation, DeviceSpec } from '../../src/hub/devices.ts'
+import type { AuthenticationSpec, BulkOperation, DeviceSpec } from '../../src/hub/registry/devices.ts'
 import { parseDeviceId } from '../../src/model/ids.ts'
 import type { Hint } from '../../src/ports/bus.ts'
 import { FACTORY, LAB, openWorkbench } from './workbench.ts'

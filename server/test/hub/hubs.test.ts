@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { bareHost, Hubs } from '../../src/hub/hubs.ts'
-import { partitionOf } from '../../src/hub/partition.ts'
+import { partitionOf } from '../../src/hub/telemetry/partition.ts'
 import { parseHubName } from '../../src/model/ids.ts'
 
 const factory = { name: parseHubName('factory'), hosts: ['factory.example.com', 'plant.local'], partitions: 4 }

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import * as fc from 'fast-check'
-import { coversPath, parseResource, parseSasToken, SasTokenError, verifySasSignature } from '../../src/hub/sas-token.ts'
-import type { SasToken } from '../../src/hub/sas-token.ts'
+import {
+  coversPath,
+  parseResource,
+  parseSasToken,
+  SasTokenError,
+  verifySasSignature,
+} from '../../src/hub/door/sas-token.ts'
+import type { SasToken } from '../../src/hub/door/sas-token.ts'
 import { sasToken } from './workbench.ts'
 
 const KEY = Buffer.alloc(32, 7).toString('base64')

@@ -6,11 +6,11 @@ import { generateConsumerKey, isSealError, openSealed, seal } from '@holdfast/se
 import type { SealRequest } from '@holdfast/seal'
 import { AnchorSet, PathVerifier } from '@holdfast/pki'
 import { HubError } from '../../src/errors.ts'
-import { Consumers } from '../../src/hub/consumers.ts'
-import type { DeviceSpec } from '../../src/hub/devices.ts'
-import { partitionOf } from '../../src/hub/partition.ts'
-import { SealedMessages } from '../../src/hub/sealed.ts'
-import { Telemetry } from '../../src/hub/telemetry.ts'
+import { Consumers } from '../../src/hub/telemetry/consumers.ts'
+import type { DeviceSpec } from '../../src/hub/registry/devices.ts'
+import { partitionOf } from '../../src/hub/telemetry/partition.ts'
+import { SealedMessages } from '../../src/hub/telemetry/sealed.ts'
+import { Telemetry } from '../../src/hub/telemetry/telemetry.ts'
 import { parseDeviceId } from '../../src/model/ids.ts'
 import type { DeviceMessage } from '../../src/model/message.ts'
 import type { TelemetryLog } from '../../src/ports/telemetry-log.ts'
@@ -251,7 +251,7 @@ suite('a device that must seal its messages', () => {
     const { from } = await connect('pump-14', { sealed: 'off' })
     const spec = { deviceId: 'pump-14', authentication: { type: 'certificateAuthority' }, sealed: 'verify' } as const
     const updated = await bench.devices.update(FACTORY, spec, { kind: 'any' })
-    const { credentialOf } = await import('../../src/hub/device-credential.ts')
+    const { credentialOf } = await import('../../src/hub/findings/device-credential.ts')
     assert.notEqual(credentialOf(updated), from.credential)
     const { sealed: _, ...unaware } = spec
     assert.equal((await bench.devices.update(FACTORY, unaware, { kind: 'any' })).sealed, 'verify')

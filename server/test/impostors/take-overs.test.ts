@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { TakeOvers } from '../../src/hub/take-overs.ts'
+import { TakeOvers } from '../../src/hub/sessions/take-overs.ts'
 import type { Presence } from '../../src/model/alarm.ts'
 import { parseDeviceId, parseHubName } from '../../src/model/ids.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { Door } from '../../src/hub/authenticate.ts'
+import { Door } from '../../src/hub/door/authenticate.ts'
 import type { Provisioning } from './fixture.ts'
 import {
   assertAssigned,

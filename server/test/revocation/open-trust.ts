@@ -1,8 +1,8 @@
 import { PathVerifier } from '@holdfast/pki'
-import { OcspClient } from '../../src/hub/ocsp-client.ts'
-import { PathTrust } from '../../src/hub/path-trust.ts'
-import { Revocations } from '../../src/hub/revocations.ts'
-import type { RevocationsParts } from '../../src/hub/revocations.ts'
+import { OcspClient } from '../../src/hub/revocation/ocsp-client.ts'
+import { PathTrust } from '../../src/hub/revocation/path-trust.ts'
+import { Revocations } from '../../src/hub/revocation/revocations.ts'
+import type { RevocationsParts } from '../../src/hub/revocation/revocations.ts'
 
 export interface OpenTrust {
   readonly revocations: Revocations

@@ -1,7 +1,7 @@
 import { parseCertificate } from '@holdfast/pki'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import type { CertificateAuthorities } from '../../hub/certificate-authorities.ts'
+import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import type { CertificateAuthority } from '../../model/certificate-authority.ts'
 import { parseIfMatch } from '../../model/etag.ts'

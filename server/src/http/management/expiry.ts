@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import type { ExpiryWatch } from '../../hub/expiry-watch.ts'
+import type { ExpiryWatch } from '../../hub/authorities/expiry-watch.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Routes } from '../routes.ts'
 import type { ManagementAccess } from './access.ts'

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { HubError } from '../../errors.ts'
-import { newKey } from '../../hub/access-policies.ts'
+import { newKey } from '../../hub/registry/access-policies.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import type { AccessPolicy, PolicyOwner } from '../../model/access-policy.ts'
 import { printable } from '../../model/ids.ts'

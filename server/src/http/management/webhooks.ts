@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Hubs } from '../../hub/hubs.ts'
-import type { Webhooks } from '../../hub/webhooks.ts'
+import type { Webhooks } from '../../hub/operations/webhooks.ts'
 import { EVENT_CATEGORIES } from '../../model/message.ts'
 import type { Webhook } from '../../model/webhook.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'

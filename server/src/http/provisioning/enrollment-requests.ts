@@ -1,5 +1,5 @@
 import { HubError } from '../../errors.ts'
-import type { Door } from '../../hub/authenticate.ts'
+import type { Door } from '../../hub/door/authenticate.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import type { ExpectedEtag } from '../../model/etag.ts'
 import { printable } from '../../model/ids.ts'

@@ -1,4 +1,4 @@
-import type { Door } from '../../hub/authenticate.ts'
+import type { Door } from '../../hub/door/authenticate.ts'
 import type { ProvisioningRight } from '../../model/access-policy.ts'
 import { authorizationOf } from '../authorization.ts'
 import { peerOfRequest } from '../request-peer.ts'

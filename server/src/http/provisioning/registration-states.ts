@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import type { Door } from '../../hub/authenticate.ts'
+import type { Door } from '../../hub/door/authenticate.ts'
 import type { Enrollments } from '../../provisioning/enrollments.ts'
 import { parseRegistrationIfMatch, registrationStateJson } from '../../provisioning/wire-registration.ts'
 import { announceNextPage, requestedPage } from '../paging.ts'

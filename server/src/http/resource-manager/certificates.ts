@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { HubError } from '../../errors.ts'
-import type { CertificateAuthorities } from '../../hub/certificate-authorities.ts'
+import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import type { ExpectedEtag } from '../../model/etag.ts'
 import type { HubName } from '../../model/ids.ts'

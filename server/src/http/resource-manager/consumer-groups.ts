@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { HubError } from '../../errors.ts'
-import type { Consumers } from '../../hub/consumers.ts'
+import type { Consumers } from '../../hub/telemetry/consumers.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import { printable } from '../../model/ids.ts'
 import type { Routes } from '../routes.ts'

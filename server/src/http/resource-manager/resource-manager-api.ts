@@ -1,5 +1,5 @@
-import type { CertificateAuthorities } from '../../hub/certificate-authorities.ts'
-import type { Consumers } from '../../hub/consumers.ts'
+import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
+import type { Consumers } from '../../hub/telemetry/consumers.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import type { ListenerPorts } from '../../net/listeners.ts'
 import type { Clock } from '../../ports/clock.ts'

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import type { BulkOperation, BulkResult } from '../../hub/devices.ts'
+import type { BulkOperation, BulkResult } from '../../hub/registry/devices.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import type { JsonObject } from '../../model/twin.ts'
 import { AuthenticationBody, CapabilitiesBody } from './device-json.ts'

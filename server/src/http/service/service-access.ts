@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { HubError } from '../../errors.ts'
-import type { Door } from '../../hub/authenticate.ts'
+import type { Door } from '../../hub/door/authenticate.ts'
 import type { HubRight } from '../../model/access-policy.ts'
 import type { HubName } from '../../model/ids.ts'
 import { authorizationOf, hostOf } from '../authorization.ts'
