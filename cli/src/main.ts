@@ -111,6 +111,8 @@ async function main(args: readonly string[]): Promise<number> {
     .description('An IoT hub and device provisioning service of your own, and the certificates it trusts.')
     .version(version())
     .configureOutput({ outputError: (text, write) => write(oneLine(text.replace(/^error: /, 'holdfast: '))) })
+    // An option after the name of a command is that command's, also where its group has one of the same name.
+    .enablePositionalOptions()
     // Inherited by the commands added from here on: errors come back as exceptions instead of ending the process.
     .exitOverride()
   const wanted = args[0] === 'help' ? args[1] : args[0]

@@ -8,6 +8,7 @@ import { systemRandomness } from './app/randomness.ts'
 import { openServing } from './app/serving.ts'
 import { ConfigError } from './config.ts'
 import type { Config, HubConfig } from './config.ts'
+import type { TypedSecrets } from './keys/configured-source.ts'
 import { createLog } from './log.ts'
 import type { Log } from './log.ts'
 import { Metrics } from './metrics.ts'
@@ -36,12 +37,10 @@ export interface RunningServer {
 }
 
 /** What a test may replace, and what only a terminal can tell. */
-export interface Environment {
+export interface Environment extends TypedSecrets {
   readonly clock?: Clock
   readonly random?: Randomness
   readonly log?: Log
-  /** What the operator typed; takes the place of the key file. */
-  readonly keyPassphrase?: string
   /** How the audit log opens its files. */
   readonly openAuditFile?: OpenAppendFile
 }
@@ -65,7 +64,7 @@ export async function startServer(config: Config, environment: Environment = {})
     random: environment.random ?? systemRandomness(),
     log: environment.log ?? createLog({ level: config.log.level }),
     metrics: new Metrics(),
-    keyPassphrase: environment.keyPassphrase,
+    typed: environment,
     openAuditFile: environment.openAuditFile ?? openAppendFile,
     onClose: (closer) => closers.push(closer),
     onFailure: (error) => failure.reject(error),

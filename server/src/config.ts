@@ -191,9 +191,12 @@ export const ConfigFile = Type.Object(
                 token: Type.String({ description: 'Label of the token.' }),
                 key: Type.String({
                   pattern: '^(?:[0-9A-Fa-f]{2}){1,32}$',
-                  description: 'Id (CKA_ID, hex) of an AES-256 key in it that may encrypt.',
+                  description:
+                    'Id (CKA_ID, hex) of an AES-256 key in it: sensitive, never extractable, allowed to encrypt.',
                 }),
-                pinFile: Type.String({ description: 'File whose first line is the PIN.' }),
+                pinFile: Type.Optional(
+                  Type.String({ description: 'File whose first line is the PIN; it is asked for otherwise.' }),
+                ),
               },
               { additionalProperties: false },
             ),

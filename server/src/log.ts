@@ -7,6 +7,8 @@ export type Log = Logger
 const SECRET_MEMBERS = [
   'password',
   'passphrase',
+  'pin',
+  'tokenPin',
   'token',
   'authorization',
   'key',

@@ -2,22 +2,18 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { Option } from 'commander'
 import type { Command } from 'commander'
 import { verifyBackup } from '@holdfast/server'
 import type { BackupSource } from '@holdfast/server'
 import { addAccessOptions, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
+import { addKeyOptions, keySourceOf } from '../key-options.ts'
+import type { KeyFlags } from '../key-options.ts'
 import { print, printJson } from '../output.ts'
-import { knownPassphrase } from '../pki/passphrase.ts'
 import { download } from './download.ts'
 import { describeReport } from './show-report.ts'
 
-export interface KeyFlags {
-  readonly keyFile?: string
-  readonly keyPassphraseFile?: string
-  readonly askKeyPassphrase?: true
-}
+export const KEY_NEEDED = 'the key that the data was sealed with when the backup was taken'
 
 /** `holdfast backup …`: a copy of everything that a running server keeps, sealed. */
 export function register(command: Command): void {
@@ -32,8 +28,8 @@ function addTake(command: Command): void {
     .action(async (place: string, options: RemoteOptions & KeyFlags) => {
       const path = fileIn(place, new Date())
       const taken = await download(serverOf(options), '/holdfast/v1/backups', path)
-      const key = keyAtHand(options)
-      const report = key === null ? null : await verifyBackup({ ...key, path }, dirname(path))
+      const key = await keyAtHand(options)
+      const report = key === null ? null : await verifyBackup({ key, path, random }, dirname(path))
       if (options.json) return printJson({ path, ...taken, report })
       print(`wrote ${path}, ${taken.bytes} bytes, SHA-256 ${taken.sha256}`)
       if (report !== null) for (const line of describeReport(report)) print(`  ${line}`)
@@ -44,7 +40,7 @@ function addTake(command: Command): void {
       )
       print('  The key-encryption key is not in it: keep a copy of that apart, for without it nobody can restore this.')
     })
-  addKeyOptions(addAccessOptions(command)).addHelpText(
+  addKeyOptions(addAccessOptions(command), KEY_NEEDED).addHelpText(
     'after',
     `
 Examples:
@@ -63,45 +59,24 @@ function addVerify(group: Command): void {
     .option('--work <dir>', 'where to unpack it for the proof (default: the folder for temporary files)')
     .option('--json', 'print the result as JSON')
     .action(async (path: string, options: KeyFlags & { readonly json?: true; readonly work?: string }) => {
-      const report = await verifyBackup(await sourceOf(path, options), options.work ?? tmpdir())
+      const key = await keySourceOf(options, 'data', `the backup ${path}`)
+      const report = await verifyBackup({ path, key, random }, options.work ?? tmpdir())
       if (options.json) return printJson(report)
       for (const line of describeReport(report)) print(line)
       print('everything in it is whole')
     })
-  addKeyOptions(command)
-}
-
-export function addKeyOptions(command: Command): Command {
-  return command
-    .option('--key-file <file>', 'the key that the data was sealed with when the backup was taken (default: data.key)')
-    .option('--key-passphrase-file <file>', 'file whose first line is the passphrase that takes its place')
-    .addOption(
-      new Option('--ask-key-passphrase', 'ask for that passphrase').conflicts(['keyFile', 'keyPassphraseFile']),
-    )
-}
-
-/** Where the key of a backup is, as the options say. */
-export async function sourceOf(path: string, options: KeyFlags): Promise<BackupSource> {
-  const asked = options.askKeyPassphrase
-    ? await knownPassphrase(undefined, `the backup ${path}`, '--key-passphrase-file')
-    : undefined
-  return { path, ...keyOf(options), passphrase: asked }
-}
-
-function keyOf(options: KeyFlags & { readonly data?: string }): Omit<BackupSource, 'path'> {
-  return {
-    keyFile: options.keyFile ?? `${options.data ?? 'data'}.key`,
-    passphraseFile: options.keyPassphraseFile ?? null,
-    passphrase: undefined,
-    random: { bytes: (count) => randomBytes(count) },
-  }
+  addKeyOptions(command, KEY_NEEDED)
 }
 
 /** null: whoever takes the backup from afar does not have the key, and need not. */
-function keyAtHand(options: RemoteOptions & KeyFlags): Omit<BackupSource, 'path'> | null {
-  const key = keyOf(options)
-  return existsSync(key.passphraseFile ?? key.keyFile) ? key : null
+async function keyAtHand(options: RemoteOptions & KeyFlags): Promise<BackupSource['key'] | null> {
+  const data = options.data ?? 'data'
+  const isNamed = options.keyToken !== undefined || options.askKeyPassphrase === true
+  const file = options.keyPassphraseFile ?? options.keyFile ?? `${data}.key`
+  return isNamed || existsSync(file) ? keySourceOf(options, data, 'the backup') : null
 }
+
+export const random = { bytes: (count: number) => randomBytes(count) }
 
 function fileIn(place: string, now: Date): string {
   const isFolder = existsSync(place) && statSync(place).isDirectory()

@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import { restoreBackup } from '@holdfast/server'
+import { addKeyOptions, keySourceOf } from '../key-options.ts'
+import type { KeyFlags } from '../key-options.ts'
 import { print, printJson } from '../output.ts'
-import { addKeyOptions, sourceOf } from './register.ts'
-import type { KeyFlags } from './register.ts'
+import { KEY_NEEDED, random } from './register.ts'
 import { describeReport } from './show-report.ts'
 
 /** `holdfast restore`: a data folder from a backup, while no server runs on it. */
@@ -13,19 +14,20 @@ export function register(command: Command): void {
     .option('--json', 'print the result as JSON')
     .action(async (path: string, options: KeyFlags & { readonly data?: string; readonly json?: true }) => {
       const data = options.data ?? 'data'
-      const keyFile = options.keyFile ?? `${data}.key`
-      const report = await restoreBackup(await sourceOf(path, { ...options, keyFile }), data, Date.now())
+      const key = await keySourceOf(options, data, `the backup ${path}`)
+      const report = await restoreBackup({ path, key, random }, data, Date.now())
       if (options.json) return printJson({ data, ...report })
       for (const line of describeReport(report)) print(line)
       print(`restored into ${data}; start the server with the same host names and the same key`)
       print('  It makes a new management token: the one before is void. What came after the backup is lost:')
       print('  publish CRLs and revocations again, and let readers of events begin where the backup ends.')
     })
-  addKeyOptions(command).addHelpText(
+  addKeyOptions(command, KEY_NEEDED).addHelpText(
     'after',
     `
 Examples:
   holdfast restore plant.backup --key-file data.key
-  holdfast restore /mnt/backups/plant.backup --data /var/lib/holdfast --key-file /etc/holdfast/kek`,
+  holdfast restore /mnt/backups/plant.backup --data /var/lib/holdfast --key-file /etc/holdfast/kek
+  holdfast restore plant.backup --key-token 'pkcs11:token=holdfast;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so'`,
   )
 }

@@ -102,13 +102,8 @@ export const STORAGE_CHECKS: readonly Check[] = [
       try {
         const path = join(folder, 'backup')
         const { bytes } = await download(access, '/holdfast/v1/backups', path)
-        const source = {
-          path,
-          keyFile,
-          passphraseFile: null,
-          passphrase: undefined,
-          random: { bytes: (count: number) => randomBytes(count) },
-        }
+        const key = { kind: 'file', path: keyFile } as const
+        const source = { path, key, random: { bytes: (count: number) => randomBytes(count) } }
         const { files } = await verifyBackup(source, folder)
         return pass(`${bytes} bytes taken and unpacked: ${files} files, all whole`)
       } finally {

@@ -7,6 +7,8 @@ import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
 import { addConfirmOption, confirm } from '../confirm.ts'
 import type { ConfirmOptions } from '../confirm.ts'
+import { keyTokenOption, pinOf } from '../key-options.ts'
+import type { TokenKey } from '../key-options.ts'
 import { print, printJson } from '../output.ts'
 import { newPassphrase } from '../pki/passphrase.ts'
 import type { PassphraseOptions } from '../pki/passphrase.ts'
@@ -69,7 +71,14 @@ function addRotateKek(group: Command): void {
         'askPassphrase',
       ]),
     )
-    .action(async (options: RemoteOptions & PassphraseOptions & ConfirmOptions & { readonly keyFile?: string }) => {
+    .addOption(
+      keyTokenOption('lock with a key in a PKCS#11 token of the server').conflicts([
+        'passphraseFile',
+        'askPassphrase',
+        'keyFile',
+      ]),
+    )
+    .action(async (options: RotateKekOptions) => {
       await confirm(
         'The key-encryption key of now opens this data folder no more; copies made before still need it.',
         options,
@@ -78,6 +87,7 @@ function addRotateKek(group: Command): void {
       const body = {
         ...(passphrase === undefined ? {} : { passphrase }),
         ...(options.keyFile === undefined ? {} : { keyFile: options.keyFile }),
+        ...(options.keyToken === undefined ? {} : await tokenBody(options.keyToken)),
       }
       const path = '/holdfast/v1/keys/kek/rotate'
       const facts = await callApi<KeyFacts>(serverOf(options), { method: 'POST', path, body })
@@ -87,6 +97,8 @@ function addRotateKek(group: Command): void {
       if (passphrase !== undefined) print('  From the next start on the server needs this passphrase.')
       if (options.keyFile !== undefined)
         print(`  From the next start on the server needs --key-file ${options.keyFile}.`)
+      if (options.keyToken !== undefined)
+        print('  From the next start on the server needs this --key-token, or keys.token in its configuration file.')
     })
   addAccessOptions(addConfirmOption(command)).addHelpText(
     'after',
@@ -94,8 +106,19 @@ function addRotateKek(group: Command): void {
 Examples:
   holdfast keys rotate-kek                          a new key in the same file
   holdfast keys rotate-kek --key-file /etc/holdfast/kek
-  holdfast keys rotate-kek --ask-passphrase`,
+  holdfast keys rotate-kek --ask-passphrase
+  holdfast keys rotate-kek --key-token 'pkcs11:token=holdfast;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so'`,
   )
+}
+
+interface RotateKekOptions extends RemoteOptions, PassphraseOptions, ConfirmOptions {
+  readonly keyFile?: string
+  readonly keyToken?: TokenKey
+}
+
+async function tokenBody(key: TokenKey): Promise<{ readonly keyToken: string; readonly tokenPin?: string }> {
+  const tokenPin = await pinOf(key)
+  return { keyToken: key.uri, ...(tokenPin === undefined ? {} : { tokenPin }) }
 }
 
 function addRotateData(group: Command): void {
@@ -186,6 +209,6 @@ function addRenewCertificate(group: Command): void {
 }
 
 function placeOf({ kek }: KeyFacts): string {
-  if (kek.kind === 'token') return 'computed by a token'
+  if (kek.kind === 'token') return 'in a token, which it never leaves'
   return kek.path === null ? 'made from a passphrase' : `in ${kek.path}`
 }

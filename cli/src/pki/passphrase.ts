@@ -36,14 +36,14 @@ export function addCaPassphraseOption(command: Command): Command {
 export async function newPassphrase(options: PassphraseOptions): Promise<string | undefined> {
   if (options.passphraseFile !== undefined) return readPassphrase(options.passphraseFile)
   if (!options.askPassphrase) return undefined
-  const passphrase = await ask('New passphrase', '--passphrase-file')
-  if ((await ask('The same again', '--passphrase-file')) === passphrase) return passphrase
+  const passphrase = await askSecret('New passphrase', '--passphrase-file')
+  if ((await askSecret('The same again', '--passphrase-file')) === passphrase) return passphrase
   throw new CommandError('the two passphrases differ: nothing was made')
 }
 
 /** The passphrase of something that exists and is encrypted. `flag` is the option that would have given it. */
 export function knownPassphrase(file: string | undefined, what: string, flag: string): Promise<string> {
-  return file === undefined ? ask(`Passphrase of ${what}`, flag) : Promise.resolve(readPassphrase(file))
+  return file === undefined ? askSecret(`Passphrase of ${what}`, flag) : Promise.resolve(readPassphrase(file))
 }
 
 function readPassphrase(path: string): string {
@@ -54,7 +54,8 @@ function readPassphrase(path: string): string {
   return line
 }
 
-async function ask(message: string, flag: string): Promise<string> {
+/** Asks at the terminal, showing nothing; `flag` is the option that would have given it. */
+export async function askSecret(message: string, flag: string): Promise<string> {
   if (!process.stdin.isTTY) {
     throw new CommandError(`${message.toLowerCase()}: there is no terminal to ask on, give it with ${flag} FILE`)
   }
@@ -68,7 +69,7 @@ async function ask(message: string, flag: string): Promise<string> {
       message,
       output: process.stderr,
       signal: hangUp.signal,
-      validate: (value) => (value ? undefined : 'An empty passphrase protects nothing'),
+      validate: (value) => (value ? undefined : 'What is empty protects nothing'),
     })
     if (isCancel(answer)) throw new CommandError('cancelled: nothing was made', 130)
     return answer

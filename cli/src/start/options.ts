@@ -2,6 +2,8 @@ import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import { readConfig, readConfigFile } from '@holdfast/server'
 import type { Config } from '@holdfast/server'
+import { keyTokenOption } from '../key-options.ts'
+import type { TokenKey } from '../key-options.ts'
 
 /** What the command line says about a server; each is also a member of the configuration file. */
 export interface ServerFlags {
@@ -19,6 +21,7 @@ export interface ServerFlags {
   readonly tlsPassphraseFile?: string
   readonly keyFile?: string
   readonly keyPassphraseFile?: string
+  readonly keyToken?: TokenKey
   readonly retentionHours?: number
   readonly logLevel?: string
 }
@@ -53,6 +56,9 @@ export function addServerOptions(command: Command, defaults: { logLevel: string 
       'key that the data folder is sealed with, made at the first start (default: <data>.key)',
     )
     .option('--key-passphrase-file <file>', 'file whose first line is a passphrase that takes the place of that key')
+    .addOption(
+      keyTokenOption('a key in a PKCS#11 token that takes its place').conflicts(['keyFile', 'keyPassphraseFile']),
+    )
     .option('--retention-hours <n>', 'drop events that are older (default: 24)', whole)
     .option('--config <file>', 'JSON configuration file; options given here win over it')
     .addOption(
@@ -101,10 +107,19 @@ export function configOf(flags: ServerFlags, defaults: { logLevel: string }): Co
     ...(flags.tlsCert === undefined && flags.tlsKey === undefined
       ? {}
       : { tls: given({ certificate: flags.tlsCert, key: flags.tlsKey, passphraseFile: flags.tlsPassphraseFile }) }),
-    keys: { ...file['keys'], ...given({ file: flags.keyFile, passphraseFile: flags.keyPassphraseFile }) },
+    keys: {
+      ...file['keys'],
+      ...given({ file: flags.keyFile, passphraseFile: flags.keyPassphraseFile, token: settingsOf(flags.keyToken) }),
+    },
     retention: { ...file['retention'], ...given({ hours: flags.retentionHours }) },
     log: { level: defaults.logLevel, ...file['log'], ...given({ level: flags.logLevel }) },
   })
+}
+
+function settingsOf(key: TokenKey | undefined): Record<string, unknown> | undefined {
+  if (key === undefined) return undefined
+  const { module, token, key: id, pinFile } = key
+  return { module, token, key: id, ...(pinFile === null ? {} : { pinFile }) }
 }
 
 function given(values: Record<string, unknown>): Record<string, unknown> {

@@ -4,7 +4,8 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import pc from 'picocolors'
 import { startServer } from '@holdfast/server'
-import type { Config, RunningServer } from '@holdfast/server'
+import type { Config, RunningServer, TypedSecrets } from '@holdfast/server'
+import { pinOf } from '../key-options.ts'
 import { print } from '../output.ts'
 import { knownPassphrase, newPassphrase } from '../pki/passphrase.ts'
 import { showLive } from './live-view.ts'
@@ -29,6 +30,7 @@ export function register(command: Command): void {
       new Option('--ask-key-passphrase', 'ask for the passphrase that takes the place of the key file').conflicts([
         'keyFile',
         'keyPassphraseFile',
+        'keyToken',
       ]),
     )
     .option('--quiet', 'do not show what arrives')
@@ -51,7 +53,7 @@ async function start(flags: StartFlags): Promise<void> {
   const config = configOf(flags, { logLevel: 'warn' })
   const steps = new Steps(process.stdout)
   const stop = firstSignal()
-  const secrets = flags.askKeyPassphrase ? { keyPassphrase: await askKeyPassphrase(config.data) } : {}
+  const secrets = await typedSecrets(config, flags)
   const story = flags.quickstart && !isToldAlready(config.data) ? await tellStory(config, steps, secrets) : null
   const server = story ?? (await startServer(config, secrets))
   try {
@@ -66,6 +68,13 @@ async function start(flags: StartFlags): Promise<void> {
     await server.close()
   }
   steps.say('stopped. Everything that was acknowledged is on disk.')
+}
+
+/** What no file gives is asked for before anything starts. */
+async function typedSecrets(config: Config, flags: StartFlags): Promise<TypedSecrets> {
+  if (flags.askKeyPassphrase) return { keyPassphrase: await askKeyPassphrase(config.data) }
+  const { token } = config.keys
+  return token === null ? {} : { tokenPin: await pinOf(token) }
 }
 
 /** Twice where it is to be set, once where it is to be known. */

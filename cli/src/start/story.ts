@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pc from 'picocolors'
 import { startServer } from '@holdfast/server'
-import type { Config, RunningServer } from '@holdfast/server'
+import type { Config, RunningServer, TypedSecrets } from '@holdfast/server'
 import { putEnrollmentGroup } from '../enroll/enrollment-api.ts'
 import { caFiles } from '../pki/ca-folder.ts'
 import type { CaFolder } from '../pki/ca-folder.ts'
@@ -31,11 +31,7 @@ export function isToldAlready(data: string): boolean {
 }
 
 /** From an empty folder to a message read back, on the real server. Returns the server, still running. */
-export async function tellStory(
-  config: Config,
-  steps: Steps,
-  secrets: { readonly keyPassphrase?: string },
-): Promise<RunningServer> {
+export async function tellStory(config: Config, steps: Steps, secrets: TypedSecrets): Promise<RunningServer> {
   const folders = quickstartFolders(config.data)
   demandEmpty(folders.root, config.data)
   steps.say(`${pc.bold('Holdfast quickstart')}: from a certificate authority of your own to a message read back\n`)

@@ -51,7 +51,7 @@ describe('the keys of the data folder by the command line', { timeout: 120_000 }
     await server.interrupt()
     assert.match(
       await place.holdfast(`start ${START}`, 1),
-      /sealed with a passphrase, not with a key file\. Start with --key-passphrase-file/,
+      /sealed with a passphrase, not with a key file\. Give it with --key-passphrase-file/,
     )
     assert.match(await start(`--key-passphrase-file ${passphrase}`), /sealed with your passphrase or token/)
     assert.ok(existsSync(place.file('data', 'keyring.json')))

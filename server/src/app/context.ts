@@ -1,5 +1,6 @@
 import type { OpenAppendFile } from '../audit/append-file.ts'
 import type { Config } from '../config.ts'
+import type { TypedSecrets } from '../keys/configured-source.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
@@ -11,8 +12,7 @@ export interface Context {
   readonly random: Randomness
   readonly log: Log
   readonly metrics: Metrics
-  /** What the operator typed; takes the place of the key file. */
-  readonly keyPassphrase: string | undefined
+  readonly typed: TypedSecrets
   readonly openAuditFile: OpenAppendFile
   /** Run in reverse order when the server stops, or when its start fails. */
   readonly onClose: (closer: () => Promise<void> | void) => void

@@ -66,10 +66,10 @@ export async function openKept(context: Context): Promise<Kept> {
   return { keyring, stores, secrets, audit, securityEvents: life.events, operators, managementTokenFile, hubs }
 }
 
-async function openKeyring({ config, clock, random, log, keyPassphrase }: Context): Promise<Keyring> {
+async function openKeyring({ config, clock, random, log, typed }: Context): Promise<Keyring> {
   const keyring = await Keyring.open({
     folder: config.data,
-    source: configuredSource({ data: config.data, keyFile: config.keys.file, ...config.keys }, keyPassphrase),
+    source: configuredSource({ data: config.data, keyFile: config.keys.file, ...config.keys }, typed),
     holdsSealedData: holdsSealedData(config.data),
     clock,
     random,

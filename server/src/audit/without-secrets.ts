@@ -8,6 +8,7 @@ const SECRET = new Set([
   'primarykey',
   'secondarykey',
   'passphrase',
+  'tokenpin',
   'secret',
   'token',
   'verificationcode',

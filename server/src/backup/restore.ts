@@ -14,8 +14,8 @@ import {
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { HubError } from '../errors.ts'
-import { configuredSource } from '../keys/configured-source.ts'
 import { EnvelopeSealer } from '../keys/envelope.ts'
+import type { KekSource } from '../keys/kek-source.ts'
 import { createWhole } from '../keys/key-file.ts'
 import { Keyring } from '../keys/keyring.ts'
 import type { Randomness } from '../ports/clock.ts'
@@ -23,7 +23,7 @@ import type { StoreFacts } from '../ports/snapshots.ts'
 import { inspectStores } from '../sqlite/inspect.ts'
 import { Container, damaged } from './container.ts'
 import { readEntry, readHeader } from './manifest.ts'
-import type { FileEntry, Header, Manifest } from './manifest.ts'
+import type { FileEntry, Manifest } from './manifest.ts'
 import { RESTORED_FILE } from './restored.ts'
 import type { Restored } from './restored.ts'
 
@@ -33,9 +33,7 @@ export interface BackupSource {
   /** File of the backup. */
   readonly path: string
   /** Where the key-encryption key is that the server had when the backup was taken. */
-  readonly keyFile: string
-  readonly passphraseFile: string | null
-  readonly passphrase: string | undefined
+  readonly key: KekSource
   readonly random: Randomness
 }
 
@@ -92,7 +90,9 @@ async function unpack(source: BackupSource, folder: string): Promise<BackupRepor
   const container = new Container(path)
   try {
     const header = readHeader(container.header, path)
-    const sealer = new EnvelopeSealer('backup', await dataKeysOf(header, source))
+    const { key, random } = source
+    const dataKeys = await Keyring.dataKeysOf(header.keyring, { source: key, random, path })
+    const sealer = new EnvelopeSealer('backup', dataKeys)
     const unpacked = unpackFiles(new Plain(container.open(sealer), path), folder)
     createWhole(join(folder, 'keyring.json'), header.keyring)
     const facts = inspectStores(folder)
@@ -102,11 +102,6 @@ async function unpack(source: BackupSource, folder: string): Promise<BackupRepor
   } finally {
     container.close()
   }
-}
-
-function dataKeysOf(header: Header, { keyFile, passphraseFile, passphrase, path, random }: BackupSource) {
-  const source = configuredSource({ data: '', keyFile, passphraseFile }, passphrase)
-  return Keyring.dataKeysOf(header.keyring, { source, random, path })
 }
 
 /** Returns how many files there were. */

@@ -38,7 +38,7 @@ export async function knownKek(source: KekSource, facts: KekFacts, random: Rando
     throw refused('The passphrase is not the one that this data folder was sealed with.')
   }
   if (source.kind === 'token') {
-    const kek = await tokenKey(source, { random, known: facts.parameters })
+    const kek = await tokenKey(source, { random })
     if (kek.id === facts.id) return kek
     throw refused(`Key ${source.key} of token '${source.token}' is not the one that this data folder was sealed with.`)
   }
@@ -77,9 +77,9 @@ export async function nextKek(
 function wrongKind(source: KekSource, facts: KekFacts): HubError {
   const words = { file: 'a key file', passphrase: 'a passphrase', token: 'a token' } as const
   const remedies = {
-    file: 'Start with --key-file, without a passphrase.',
-    passphrase: 'Start with --key-passphrase-file or --ask-key-passphrase.',
-    token: 'Start with a configuration file that names the token in keys.token.',
+    file: 'Name the file with --key-file, and no passphrase or token.',
+    passphrase: 'Give it with --key-passphrase-file or --ask-key-passphrase.',
+    token: 'Name the token with --key-token, or in keys.token of the configuration file.',
   } as const
   return refused(
     `This data folder is sealed with ${words[facts.kind]}, not with ${words[source.kind]}. ${remedies[facts.kind]}`,

@@ -157,9 +157,7 @@ export class Keyring {
     return this.#oneByOne(async () => {
       this.#requireFree()
       const source = to ?? this.#source
-      if (to === undefined && source.kind === 'passphrase') {
-        throw new HubError('argument-invalid', 'A new passphrase is needed to replace the present one.')
-      }
+      if (to === undefined && source.kind !== 'file') throw unnamedSuccessor(source.kind)
       if (
         to?.kind === 'file' &&
         existsSync(to.path) &&
@@ -168,8 +166,14 @@ export class Keyring {
         throw new HubError('argument-invalid', `There is a file ${to.path} already; a new key is never put over one.`)
       }
       const { kek, settle } = await nextKek(source, this.#random)
+      if (kek.id === this.#kek.id)
+        throw new HubError(
+          'argument-invalid',
+          `The data keys are wrapped with key ${kek.id} already; name another one.`,
+        )
       replaceWhole(this.#path, await this.#text(kek, this.#keys))
       settle()
+      await this.#kek.close()
       this.#kek = kek
       this.#source = source
       return kek.id
@@ -243,6 +247,14 @@ export class Keyring {
     this.#underway = result.catch(() => {})
     return result
   }
+}
+
+function unnamedSuccessor(kind: 'passphrase' | 'token'): HubError {
+  const words = {
+    passphrase: 'A new passphrase is needed to replace the present one.',
+    token: 'Make another key in the token, and name it to replace the present one.',
+  } as const
+  return new HubError('argument-invalid', words[kind])
 }
 
 async function unwrapKeys(file: KeyringFile, kek: KeyProvider): Promise<HeldKey[]> {

@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { lstatSync, realpathSync } from 'node:fs'
 import { environmentWith } from '../config.ts'
 import { HubError } from '../errors.ts'
 import type { Randomness } from '../ports/clock.ts'
-import type { KeyProviderParameters } from '../ports/key-provider.ts'
+import type { KeyProvider, KeyProviderParameters } from '../ports/key-provider.ts'
 import { KeyEncryptionKey } from './key-encryption-key.ts'
 
-/** A secret key of AES-256 in a PKCS#11 token: not extractable, allowed to encrypt. */
+/** A secret key of AES-256 in a PKCS#11 token: sensitive, never extractable, allowed to encrypt. */
 export interface TokenPlace {
   /** Path of the token's PKCS#11 library. */
   readonly module: string
@@ -18,43 +20,111 @@ export interface TokenPlace {
 
 const TOOL = 'pkcs11-tool'
 const TIMEOUT_MS = 30_000
+const MAX_OUTPUT_BYTES = 1024 * 1024
+const SALT_BYTES = 16
 /** Two blocks of AES. */
-const SALT_BYTES = 32
+const ANSWER_BYTES = 32
 const PIN_VARIABLE = 'HOLDFAST_TOKEN_PIN'
 
 /**
- * A KEK that a PKCS#11 token computes: its key, which never leaves it, encrypts a random salt, and that is the secret. So
- * the data opens only where the token is. `known` are the parameters of the KEK to have again, else new ones.
+ * A KEK in a PKCS#11 token, which never leaves it: the token is asked again for each wrapping and each unwrapping. It encrypts
+ * the digest of a new salt, and what it answers seals this one data key (AES-256-GCM) and is forgotten. So the memory of the
+ * server holds nothing that would open another data key.
  */
-export async function tokenKey(
-  place: TokenPlace,
-  { random, known }: { random: Randomness; known?: KeyProviderParameters },
-): Promise<KeyEncryptionKey> {
-  const parameters = known ?? { salt: Buffer.from(random.bytes(SALT_BYTES)).toString('base64') }
-  const salt = Buffer.from(String(parameters['salt']), 'base64')
-  if (salt.length !== SALT_BYTES) throw new HubError('internal', 'The keyring is damaged: its salt has a wrong length.')
-  const secret = await encrypt(place, salt)
-  if (secret.length !== SALT_BYTES)
-    throw failed(place, `it answered with ${secret.length} bytes instead of ${SALT_BYTES}`)
-  return new KeyEncryptionKey('token', secret, { random, parameters })
+export async function tokenKey(place: TokenPlace, { random }: { random: Randomness }): Promise<KeyProvider> {
+  requireTrustedModule(place)
+  await requireSafeKey(place)
+  return new TokenKey(place, (await onceFrom(place, 'id', random)).id, random)
 }
 
-function encrypt(place: TokenPlace, salt: Buffer): Promise<Buffer> {
-  const { module, token, key, pin } = place
-  const args = ['--module', module, '--token-label', token, '--login', '--pin', `env:${PIN_VARIABLE}`]
-  // CBC with this IV over random input: each block is a permutation that only the token knows.
-  args.push('--encrypt', '--mechanism', 'AES-CBC', '--iv', '0'.repeat(32), '--id', key)
+class TokenKey implements KeyProvider {
+  readonly kind = 'token'
+  readonly id: string
+  readonly parameters: KeyProviderParameters = {}
+  readonly #place: TokenPlace
+  readonly #random: Randomness
+
+  constructor(place: TokenPlace, id: string, random: Randomness) {
+    this.#place = place
+    this.id = id
+    this.#random = random
+  }
+
+  async wrap(dataKey: Uint8Array, context: string): Promise<Uint8Array> {
+    const salt = Buffer.from(this.#random.bytes(SALT_BYTES))
+    return Buffer.concat([salt, await (await this.#once(salt)).wrap(dataKey, context)])
+  }
+
+  async unwrap(wrapped: Uint8Array, context: string): Promise<Uint8Array> {
+    const once = await this.#once(wrapped.subarray(0, SALT_BYTES))
+    return once.unwrap(wrapped.subarray(SALT_BYTES), context)
+  }
+
+  async close(): Promise<void> {}
+
+  #once(salt: Uint8Array): Promise<KeyEncryptionKey> {
+    return onceFrom(this.#place, `data key ${Buffer.from(salt).toString('hex')}`, this.#random)
+  }
+}
+
+/** What the token answers to one question, as a key. Another question never gives the same one. */
+async function onceFrom(place: TokenPlace, question: string, random: Randomness): Promise<KeyEncryptionKey> {
+  // CBC with this IV over a digest: a permutation that only the token knows, of an input that nobody chooses.
+  const args = ['--encrypt', '--mechanism', 'AES-CBC', '--iv', '0'.repeat(32), '--id', place.key]
+  const digest = createHash('sha256').update(`holdfast key-encryption key in a token: ${question}`).digest()
+  const answer = await run(place, args, digest)
+  if (answer.length !== ANSWER_BYTES)
+    throw failed(place, `it answered with ${answer.length} bytes instead of ${ANSWER_BYTES}`)
+  return new KeyEncryptionKey('token', answer, { random })
+}
+
+/**
+ * A key that can be read or wrapped out of the token is no better than one in a file, and must not be taken for more. The
+ * attributes are those of PKCS #11 §4.9; the token itself vouches for them.
+ */
+async function requireSafeKey(place: TokenPlace): Promise<void> {
+  const listed = (await run(place, ['--list-objects', '--type', 'secrkey'])).toString('utf8')
+  const found = listed
+    .split(/^(?=\S)/m)
+    .find((object) => /^ *ID: *(\S+)/m.exec(object)?.[1]?.toLowerCase() === place.key.toLowerCase())
+  if (found === undefined) throw failed(place, 'there is no such secret key in it')
+  if (!/AES length 32\b/.test(found)) throw failed(place, 'it is no key of AES-256')
+  const access = /^ *Access: *(.*)$/m.exec(found)?.[1]?.split(/, */) ?? []
+  for (const attribute of ['sensitive', 'never extractable'])
+    if (!access.includes(attribute))
+      throw failed(place, `it is not ${attribute}: make one in the token with --sensitive`)
+}
+
+/** The library runs with the rights of the server, so nobody else may be able to exchange it. */
+function requireTrustedModule(place: TokenPlace): void {
+  let owner: number
+  let mode: number
+  try {
+    const { uid, mode: bits } = lstatSync(realpathSync(place.module))
+    ;[owner, mode] = [uid, bits]
+  } catch (cause) {
+    throw failed(place, `the PKCS#11 library ${place.module} cannot be found`, cause)
+  }
+  const isOwn = owner === 0 || owner === process.getuid?.()
+  if (!isOwn || (mode & 0o022) !== 0)
+    throw failed(place, `others may write the PKCS#11 library ${place.module}, so it is not loaded`)
+}
+
+function run(place: TokenPlace, task: readonly string[], input: Buffer = Buffer.alloc(0)): Promise<Buffer> {
+  const { module, token, pin } = place
+  const args = ['--module', module, '--token-label', token, '--login', '--pin', `env:${PIN_VARIABLE}`, ...task]
   // In the environment of the child alone: its arguments can be read by every user of the machine.
-  const options = { encoding: 'buffer', timeout: TIMEOUT_MS, env: environmentWith({ [PIN_VARIABLE]: pin }) } as const
+  const env = environmentWith({ [PIN_VARIABLE]: pin })
+  const options = { encoding: 'buffer', timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT_BYTES, env } as const
   return new Promise((resolve, reject) => {
     const child = execFile(TOOL, args, options, (error, stdout, stderr) => {
       if (error === null) return resolve(stdout)
       if (error.code === 'ENOENT') return reject(failed(place, `${TOOL} is not installed (Debian: opensc)`))
-      reject(failed(place, reasonIn(stderr.toString('utf8')) ?? error.message))
+      reject(failed(place, reasonIn(stderr.toString('utf8')) ?? 'the tool ended without a word'))
     })
     // A tool that ends early closes its input; what it says about that counts, not the broken pipe.
     child.stdin?.on('error', () => {})
-    child.stdin?.end(salt)
+    child.stdin?.end(input)
   })
 }
 
@@ -64,6 +134,7 @@ function reasonIn(text: string): string | undefined {
   return lines.find((line) => line.startsWith('error:')) ?? lines.find((line) => line !== '')
 }
 
-function failed({ token, key }: TokenPlace, why: string): HubError {
-  return new HubError('internal', `Key ${key} of token '${token}' cannot be used: ${why}. Nothing was touched.`)
+function failed({ token, key }: TokenPlace, why: string, cause?: unknown): HubError {
+  const message = `Key ${key} of token '${token}' cannot be used: ${why}. Nothing was touched.`
+  return new HubError('internal', message, { cause })
 }

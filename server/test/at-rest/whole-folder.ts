@@ -22,7 +22,15 @@ export interface Started extends RunningServer {
   /** Calls the management API; rejects unless the answer is 2xx. */
   operate<T = unknown>(method: string, path: string, body?: unknown): Promise<T>
   /** Any request, to one of the server's host names. */
-  ask(asked: Asked): Promise<{ status: number; text: string }>
+  ask(asked: Asked): Promise<Answer>
+  /** What `operate` reads, as it comes. */
+  fetch(method: string, path: string): Promise<Buffer>
+}
+
+interface Answer {
+  readonly status: number
+  readonly bytes: Buffer
+  readonly text: string
 }
 
 /** A place for the data of one server, gone after the test; servers that were started in it are closed. */
@@ -53,7 +61,7 @@ export function makeFolder(t: TestContext): Folder {
       )
       servers.push(server)
       const ask = askerOf(server)
-      return { ...server, ask, operate: operateOn(server, ask) }
+      return { ...server, ask, ...operatorOf(server, ask) }
     },
   }
 }
@@ -69,13 +77,16 @@ interface Asked {
 function askerOf(server: RunningServer): Started['ask'] {
   const ca = readFileSync(server.rootFile ?? '')
   return ({ host, body, ...asked }) => {
-    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     const headers = { 'content-type': 'application/json', host, ...asked.headers }
     const place = { host: '127.0.0.1', port: server.ports.https, servername: host, ca, agent: false }
     const sent = request({ ...asked, ...place, headers }, (answer) => {
       const chunks: Buffer[] = []
       answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString() }))
+      answer.on('end', () => {
+        const bytes = Buffer.concat(chunks)
+        resolve({ status: answer.statusCode ?? 0, bytes, text: bytes.toString() })
+      })
     })
     sent.on('error', reject)
     sent.end(body)
@@ -83,14 +94,20 @@ function askerOf(server: RunningServer): Started['ask'] {
   }
 }
 
-function operateOn(server: RunningServer, ask: Started['ask']): Started['operate'] {
+function operatorOf(server: RunningServer, ask: Started['ask']): Pick<Started, 'operate' | 'fetch'> {
   const token = readFileSync(server.managementTokenFile, 'utf8').trim()
-  return async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+  const call = async (method: string, path: string, json: { body?: string }): Promise<Answer> => {
     const headers = { authorization: `Bearer ${token}` }
-    const json = body === undefined ? {} : { body: JSON.stringify(body) }
-    const { status, text } = await ask({ host: 'plant.test', method, path: `/holdfast/v1${path}`, headers, ...json })
-    if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`)
-    // The caller names the shape that the API documents.
-    return (text === '' ? null : JSON.parse(text)) as T
+    const answer = await ask({ host: 'plant.test', method, path: `/holdfast/v1${path}`, headers, ...json })
+    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`)
+    return answer
+  }
+  return {
+    operate: async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+      const { text } = await call(method, path, body === undefined ? {} : { body: JSON.stringify(body) })
+      // The caller names the shape that the API documents.
+      return (text === '' ? null : JSON.parse(text)) as T
+    },
+    fetch: async (method, path) => (await call(method, path, { body: '{}' })).bytes,
   }
 }

@@ -94,7 +94,10 @@ describe('a backup of a running server', () => {
     await bench.keyring.rotateKek()
     await assert.rejects(verifyBackup(bench.source(path), bench.parent), /holds key .* but this data folder is sealed/)
     writeFileSync(join(bench.parent, 'old-kek'), kek, { mode: 0o600 })
-    const report = await verifyBackup({ ...bench.source(path), keyFile: join(bench.parent, 'old-kek') }, bench.parent)
+    const report = await verifyBackup(
+      { ...bench.source(path), key: { kind: 'file', path: join(bench.parent, 'old-kek') } },
+      bench.parent,
+    )
     assert.deepEqual(
       report.partitions.map(({ hub, partition, next }) => [hub, partition, next]),
       [[HUB, 0, 2]],
@@ -146,7 +149,7 @@ describe('a restore', () => {
     const target = join(bench.parent, 'restored')
     for (const keyFile of ['other', 'nowhere'])
       await assert.rejects(
-        restoreBackup({ ...bench.source(path), keyFile: join(bench.parent, keyFile) }, target, NOW),
+        restoreBackup({ ...bench.source(path), key: { kind: 'file', path: join(bench.parent, keyFile) } }, target, NOW),
         {
           message: /key file .*(is missing|holds key)/,
         },

@@ -70,7 +70,7 @@ export async function openIn(parent: string, name: string, log: Partial<Telemetr
       await pipeline(bytes, createWriteStream(path))
       return path
     },
-    source: (path) => ({ path, keyFile, passphraseFile: null, passphrase: undefined, random }),
+    source: (path) => ({ path, key: source, random }),
     close: () => (closing ??= close()),
   }
 }

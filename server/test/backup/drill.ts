@@ -69,7 +69,7 @@ export async function runDrill(size: DrillSize, say: (line: string) => void): Pr
       await Promise.all(flights)
       rmSync(data, { recursive: true })
     })
-    const source = { path: backup, keyFile: `${data}.key`, passphraseFile: null, passphrase: undefined, random }
+    const source = { path: backup, key: { kind: 'file', path: `${data}.key` }, random } as const
     const report = await timed('restored and verified', () => restoreBackup(source, data, Date.now()))
     server = await timed('started again', () => SpawnedServer.start(data, SETTINGS))
     await timed('everything looked through', () => inspect(server, promised, report, size))

@@ -1,6 +1,11 @@
 import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import { HubError } from '../../errors.ts'
 import type { Hubs } from '../../hub/hubs.ts'
+import { tokenSource } from '../../keys/configured-source.ts'
+import type { KekSource } from '../../keys/kek-source.ts'
 import type { KeyOperations } from '../../keys/key-operations.ts'
+import { parsePkcs11Uri } from '../../keys/pkcs11-uri.ts'
 import { parseDeviceId } from '../../model/ids.ts'
 import type { ServerIdentity } from '../../net/server-identity.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
@@ -22,8 +27,23 @@ const KekBody = Type.Object(
         description: 'Absolute path on the server of a key file to be made; it locks the keyring from now on.',
       }),
     ),
+    keyToken: Type.Optional(
+      Type.String({
+        pattern: '^pkcs11:',
+        maxLength: 4_096,
+        description:
+          'PKCS #11 URI (RFC 7512) of a secret key in a token of the server; it locks the keyring from now on.',
+      }),
+    ),
+    tokenPin: Type.Optional(
+      Type.String({ minLength: 1, maxLength: MAX_PASSPHRASE, description: 'PIN of the token, unless a file has it.' }),
+    ),
   },
-  { additionalProperties: false, description: 'Empty: a new key in the same file. Else one of the members.' },
+  {
+    additionalProperties: false,
+    description:
+      'Empty: a new key in the same file. Else one of the places, a token with its PIN unless the URI has it.',
+  },
 )
 
 export interface KeyParts {
@@ -31,6 +51,19 @@ export interface KeyParts {
   readonly identity: Pick<ServerIdentity, 'renew' | 'material'>
   readonly hubs: Hubs
   readonly access: ManagementAccess
+}
+
+/** undefined: where the key is now. */
+function placeIn({ passphrase, keyFile, keyToken, tokenPin }: Static<typeof KekBody>): KekSource | undefined {
+  const places = [passphrase, keyFile, keyToken].filter((place) => place !== undefined)
+  if (places.length > 1 || (tokenPin !== undefined && keyToken === undefined))
+    throw new HubError(
+      'argument-invalid',
+      'Name one place for the key-encryption key: a passphrase, a file or a token.',
+    )
+  if (passphrase !== undefined) return { kind: 'passphrase', passphrase }
+  if (keyToken !== undefined) return tokenSource(parsePkcs11Uri(keyToken), { tokenPin })
+  return keyFile === undefined ? undefined : { kind: 'file', path: keyFile }
 }
 
 /** Keys of the server itself, turned over while it runs. */
@@ -46,9 +79,8 @@ export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, acces
       ...access.may('keys.rotate', { name: 'keys.rotate-kek', isDangerous: () => true }),
       schema: { tags, summary: 'Wrap the data keys with a new key-encryption key', body: KekBody },
     },
-    async ({ body: { passphrase, keyFile } }) => {
-      if (passphrase !== undefined) await keyOperations.rotateKek({ kind: 'passphrase', passphrase })
-      else await keyOperations.rotateKek(keyFile === undefined ? undefined : { kind: 'file', path: keyFile })
+    async ({ body }) => {
+      await keyOperations.rotateKek(placeIn(body))
       return keyOperations.facts()
     },
   )
