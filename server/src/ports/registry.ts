@@ -1,5 +1,6 @@
 import type { AccessPolicy, PolicyOwner } from '../model/access-policy.ts'
 import type { Alarm, AlarmKind } from '../model/alarm.ts'
+import type { Approval } from '../model/approval.ts'
 import type { CertificateAuthority } from '../model/certificate-authority.ts'
 import type { CredentialUse } from '../model/credential-use.ts'
 import type { Device, DeviceCounts } from '../model/device.ts'
@@ -37,6 +38,7 @@ export interface Registry {
   readonly alarms: AlarmStore
   readonly credentialUses: CredentialUseStore
   readonly webhooks: WebhookStore
+  readonly approvals: ApprovalStore
   readonly consumerGroups: ConsumerGroupStore
   /** Small named facts such as the id scope or the schema's birth; a value is written once or replaced whole. */
   readonly settings: SettingStore
@@ -223,6 +225,14 @@ export interface WebhookStore {
   /** `'absent'` when it was deleted meanwhile: it does not come back. */
   replace(webhook: Webhook): Promise<'written' | 'absent'>
   delete(hub: HubName, id: string): Promise<'written' | 'absent'>
+}
+
+/** Dangerous acts that wait for a second person: at most a hundred, which whoever writes them sees to. */
+export interface ApprovalStore {
+  /** In the order in which they were put first. */
+  list(): Promise<readonly Approval[]>
+  put(approval: Approval): Promise<void>
+  delete(id: string): Promise<'written' | 'absent'>
 }
 
 export interface RefusalFilter {

@@ -6,6 +6,7 @@ import { sealerFor } from '../keys/sealer-for.ts'
 import type { SealingKeys } from '../keys/sealer-for.ts'
 import type { Registry } from '../ports/registry.ts'
 import { SqliteAlarmStore } from './alarm-store.ts'
+import { SqliteApprovalStore } from './approval-store.ts'
 import { SqliteAuthorityStore } from './authority-store.ts'
 import { SqliteCredentialUseStore } from './credential-use-store.ts'
 import { migrate, openReader, openWriter, schemaVersion } from './database.ts'
@@ -136,6 +137,7 @@ function registryOf(reader: RegistryReader, writer: RegistryWriter, options: Reg
     alarms: new SqliteAlarmStore(reader, writer),
     credentialUses: new SqliteCredentialUseStore(reader, writer),
     webhooks: new SqliteWebhookStore(reader, writer),
+    approvals: new SqliteApprovalStore(reader, writer),
     consumerGroups: new SqliteConsumerGroupStore(reader, writer),
     settings: new SqliteSettingStore(reader, writer),
     close: () => (closing ??= close()),

@@ -263,6 +263,10 @@ export const REGISTRY_MIGRATIONS: readonly (string | ((database: DatabaseSync, r
     DELETE FROM message_counters WHERE hub = OLD.hub AND device_id = OLD.device_id;
   END;
   `,
+  `
+  -- Dangerous acts that wait for a second person; who writes them bounds their number.
+  CREATE TABLE approvals (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc BLOB NOT NULL) STRICT;
+  `,
 ]
 
 /** From this schema on nothing secret is in the clear. */
@@ -337,6 +341,7 @@ export const TABLES = {
     monotone: [],
     sealed: {},
   },
+  approvals: { key: ['id'], columns: ['id', 'doc'], monotone: [], sealed: { doc: 'text' } },
   settings: { key: ['key'], columns: ['key', 'value'], monotone: [], sealed: { value: 'text' } },
 } as const satisfies Record<string, TableShape>
 

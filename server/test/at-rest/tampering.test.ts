@@ -235,6 +235,7 @@ const PLAIN: Readonly<Record<string, readonly string[]>> = {
   alarms: ['sequence', 'id', 'hub', 'kind', 'subject'],
   credential_uses: ['hub', 'device_id', 'certificate', 'serial', 'key', 'seen'],
   webhooks: ['hub', 'id'],
+  approvals: ['sequence', 'id'],
   message_counters: ['hub', 'device_id', 'generation_id', 'last', 'recent'],
 }
 

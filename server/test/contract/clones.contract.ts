@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, suite, test } from 'node:test'
 import type { Alarm } from '../../src/model/alarm.ts'
+import type { Approval } from '../../src/model/approval.ts'
 import type { CredentialUse } from '../../src/model/credential-use.ts'
 import { parseDeviceId } from '../../src/model/ids.ts'
 import type { Webhook } from '../../src/model/webhook.ts'
@@ -43,9 +44,24 @@ function webhook(id: string, changes: Partial<Webhook> = {}): Webhook {
   }
 }
 
-/** Alarms, credential uses and webhooks, as every registry keeps them. */
+function approval(id: string): Approval {
+  return {
+    id,
+    act: 'authority.delete',
+    path: 'DELETE /holdfast/v1/hubs/plant/authorities/line',
+    cutsOff: 'Nobody.',
+    requestedBy: 'owner',
+    requestedAt: NOW,
+    expires: NOW + 1,
+    approvedBy: null,
+    request: 'a'.repeat(64),
+    state: 'etag',
+  }
+}
+
+/** Alarms, credential uses, webhooks and approvals, as every registry keeps them. */
 export function cloneContract(name: string, open: (options: { refusalCapacity: number }) => Promise<Opened>): void {
-  suite(`alarms, credential uses and webhooks: ${name}`, () => {
+  suite(`alarms, credential uses, webhooks and approvals: ${name}`, () => {
     let opened: Opened
     let registry: Registry
     beforeEach(async () => {
@@ -118,6 +134,19 @@ export function cloneContract(name: string, open: (options: { refusalCapacity: n
       assert.equal(await registry.webhooks.delete(HUB, 'w1'), 'absent')
       assert.equal(await registry.webhooks.replace(webhook('w1')), 'absent')
       assert.deepEqual(await registry.webhooks.list(), [])
+    })
+
+    test('what waits for approval keeps its order over a change and a restart, and goes once', async () => {
+      const [first, second] = [approval('f1'), approval('a2')]
+      await registry.approvals.put(first)
+      await registry.approvals.put(second)
+      const approved = { ...first, approvedBy: 'sofia' }
+      await registry.approvals.put(approved)
+      registry = await opened.reopen()
+      assert.deepEqual(await registry.approvals.list(), [approved, second])
+      assert.equal(await registry.approvals.delete('f1'), 'written')
+      assert.equal(await registry.approvals.delete('f1'), 'absent')
+      assert.deepEqual(await registry.approvals.list(), [second])
     })
   })
 }
