@@ -157,6 +157,19 @@ export const ConfigFile = Type.Object(
           default: 10,
           description: 'Time for the TLS handshake and the first request.',
         }),
+        ocspSeconds: Type.Integer({
+          minimum: 1,
+          maximum: 30,
+          default: 3,
+          description:
+            "Time for a CA's OCSP responder to answer while a device waits. After it the policy of the CA decides: `require` refuses the device, `prefer` lets it in, counted in holdfast_ocsp_questions_total.",
+        }),
+        ocspQuestions: Type.Integer({
+          minimum: 1,
+          maximum: 1_000,
+          default: 64,
+          description: "Questions to one CA's responder at the same time. Others wait for their turn within that time.",
+        }),
         authorities: Type.Integer({ minimum: 1, default: 1_000, description: 'Registered CAs per hub.' }),
         refusals: Type.Integer({
           minimum: 100,

@@ -1,5 +1,11 @@
 import { Counter, Gauge, Histogram, Registry as MetricRegistry, collectDefaultMetrics } from 'prom-client'
 
+/**
+ * What came of asking a CA's responder. Not asked at all: `too-many` waited already, `no-turn-in-time`, and
+ * `no-responder` when the certificate names none.
+ */
+export type OcspOutcome = 'good' | 'revoked' | 'unknown' | 'failed' | 'no-responder' | 'too-many' | 'no-turn-in-time'
+
 /** Prometheus series of one server; each label set is closed, so that a hostile peer cannot make series grow. */
 export class Metrics {
   readonly registry = new MetricRegistry()
@@ -42,6 +48,12 @@ export class Metrics {
   readonly webhookDeliveries = new Counter({
     name: 'holdfast_webhook_deliveries_total',
     help: 'Calls of webhooks by outcome',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  })
+  readonly ocspQuestions = new Counter({
+    name: 'holdfast_ocsp_questions_total',
+    help: 'Questions about device certificates by outcome; after all but good, revoked and unknown the policy of the CA decided without an answer',
     labelNames: ['outcome'],
     registers: [this.registry],
   })

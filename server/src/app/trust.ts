@@ -14,14 +14,16 @@ const VERIFIER_CACHE = 10_000
 
 /** Paths and what is revoked on them; CRLs are fetched from then on where the operator asked for it. */
 export async function openTrust(
-  { clock, random, log, onClose }: Context,
+  { config, clock, random, log, metrics, onClose }: Context,
   stored: { registry: Registry; hubs: Hubs; bus: Bus },
 ): Promise<{ trust: PathTrust; crls: Crls }> {
   const parts = { ...stored, clock, random, log }
   const verifier = new PathVerifier({ cacheSize: VERIFIER_CACHE })
   const revocations = await Revocations.open(parts)
   onClose(() => revocations.close())
-  const ocsp = new OcspClient({ ...parts, verifier })
+  const { ocspSeconds, ocspQuestions } = config.limits
+  const ocspLimits = { timeoutMs: ocspSeconds * 1_000, atOnce: ocspQuestions }
+  const ocsp = new OcspClient({ ...parts, verifier, metrics }, ocspLimits)
   onClose(() => ocsp.close())
   const trust = new PathTrust({ verifier, revocations, ocsp })
   const crls = new Crls({ ...parts, revocations, verifier })

@@ -85,10 +85,17 @@ export interface RevocationRule {
 export interface KnownAuthority {
   readonly kind: 'authority'
   readonly hub: HubName
-  /** `certificateId`. */
+  /** See `knownAuthorityId`. */
   readonly id: string
   readonly etag: string
+  /** SHA-256 of the anchor of the path; null when an operator chose it. Absent in records before anchors were noted. */
+  readonly anchor?: string | null
   readonly certificate: Uint8Array
+}
+
+/** Of a record with an anchor, from the SHA-256 of both certificates. */
+export function knownAuthorityId(sha256: string, anchor: string | null): string {
+  return anchor === null ? sha256 : `${sha256}/${anchor}`
 }
 
 export type RevocationRecord = Revocation | StoredCrl | RevocationRule | KnownAuthority

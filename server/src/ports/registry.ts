@@ -180,7 +180,7 @@ export interface MessageCounterStore {
 
 /**
  * Everything that decides about revocation, in one order: each write gives its record the next sequence, so that whoever
- * holds the records in memory catches up by it. Nothing is ever deleted: a lifted hold is a changed record.
+ * holds the records in memory catches up by it. What decides is never deleted: a lifted hold is a changed record.
  */
 export interface RevocationStore {
   get(hub: HubName, kind: RevocationRecordKind, id: string): Promise<SequencedRecord | null>
@@ -190,6 +190,8 @@ export interface RevocationStore {
   sequence(): Promise<number>
   create(record: RevocationRecord): Promise<'written' | 'exists'>
   replace(record: RevocationRecord, expected: ExpectedEtag): Promise<WriteOutcome>
+  /** Deletes a known CA, which decides nothing; moves no sequence. */
+  forget(hub: HubName, authority: string): Promise<void>
 }
 
 /** Keeps the newest 10,000. */

@@ -44,6 +44,11 @@ export class SqliteRevocationStore implements RevocationStore {
     const write = { kind: 'replace', table: 'revocation_records', row: rowOf(record), expected } as const
     return (await this.#writer.write(write)) as WriteOutcome
   }
+
+  async forget(hub: HubName, authority: string): Promise<void> {
+    const key = { hub, kind: 'authority', id: authority }
+    await this.#writer.write({ kind: 'delete', table: 'revocation_records', key, expected: { kind: 'any' } })
+  }
 }
 
 function rowOf(record: RevocationRecord): Row {

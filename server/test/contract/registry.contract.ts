@@ -390,6 +390,17 @@ export function registryContract(
         assert.deepEqual(await registry.revocations.changes(3, 10), [])
       })
 
+      test('a known CA can be forgotten, and nothing else', async () => {
+        await registry.revocations.create({ ...rule, hub: OTHER_HUB, id: known.id })
+        await registry.revocations.create(known)
+        await registry.revocations.forget(OTHER_HUB, known.id)
+        await registry.revocations.forget(OTHER_HUB, known.id)
+        registry = await under.reopen()
+        assert.equal(await registry.revocations.get(OTHER_HUB, 'authority', known.id), null)
+        assert.notEqual(await registry.revocations.get(OTHER_HUB, 'rule', known.id), null)
+        assert.equal(await registry.revocations.sequence(), 2)
+      })
+
       test('are told apart by hub and kind, and what is refused moves no sequence', async () => {
         await registry.revocations.create(rule)
         assert.equal(await registry.revocations.create({ ...rule, policy: 'off' }), 'exists')

@@ -16,6 +16,8 @@ export interface Responder {
   readonly url: string
   /** Requests so far. */
   readonly asked: number
+  /** Most of them that were open at the same time. */
+  readonly peak: number
   /** What it says of each certificate; of others it knows nothing. */
   says(certificates: ReadonlyMap<Uint8Array, 'good' | 'revoked'>): void
   /** Takes requests and answers none. */
@@ -35,9 +37,12 @@ export async function startResponder(t: TestContext, ca: TestAuthority): Promise
   }
   setSigner(ca.pem, ca.key.export({ type: 'pkcs8', format: 'pem' }))
   writeFileSync(path('index.txt'), '')
-  const state = { asked: 0, hangs: false }
+  const state = { asked: 0, open: 0, peak: 0, hangs: false }
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
+    state.open += 1
+    state.peak = Math.max(state.peak, state.open)
+    response.on('close', () => (state.open -= 1))
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const number = (state.asked += 1)
@@ -59,6 +64,9 @@ export async function startResponder(t: TestContext, ca: TestAuthority): Promise
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     get asked() {
       return state.asked
+    },
+    get peak() {
+      return state.peak
     },
     says: (certificates) => {
       const lines = [...certificates].map(([der, status]) => {

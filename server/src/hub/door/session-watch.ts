@@ -56,6 +56,9 @@ export class SessionWatch {
     parts.sessions.onChange((session, change) => {
       if (change === 'connected') this.#heedOpened(session)
     })
+    parts.trust.revocations.known.holdWhile((id) =>
+      parts.hubs.all().some(({ name }) => parts.sessions.on(certificateGround(name, id)).length > 0),
+    )
     this.#timer = setInterval(() => this.#after(this.sweep()), SWEEP_MS).unref()
   }
 
@@ -106,8 +109,7 @@ export class SessionWatch {
     const leaf = leafOf(session)
     if (leaf === null) return
     const ids = session.grounds.flatMap((ground) => certificateOf(ground, hub) ?? [])
-    const authorities = ids.slice(1).flatMap((id) => trust.revocations.known.get(id) ?? [])
-    const error = trust.judge(hub, [leaf, ...authorities], clock.now())
+    const error = trust.judge(hub, [leaf, ...(trust.authoritiesOf(leaf, ids.slice(1)) ?? [])], clock.now())
     // A list that came late makes nobody worse than he was: only who is on it goes.
     if (error !== undefined && isTrustError(error) && error.rule === 'revoked') sessions.closeOne(session, 'revoked')
   }

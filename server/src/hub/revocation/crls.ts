@@ -48,7 +48,7 @@ export class Crls {
     const facts = this.#parts.revocations.facts(hub)
     if (facts.crls().length >= MAX_CRLS && !facts.crls().some((one) => one.id === id))
       throw new HubError('certificate-limit-exceeded', `Hub '${hub}' holds its most of ${MAX_CRLS} CRLs.`)
-    await this.#parts.revocations.learn(hub, [signer])
+    await this.#parts.revocations.choose(hub, signer)
     const { record } = await this.#parts.revocations.store(hub, 'crl', id, (current) => {
       if (current !== null && Buffer.compare(current.certificate, crl.der) === 0) return current
       if (current !== null && number <= BigInt(current.number))

@@ -65,6 +65,23 @@ export class PathTrust {
     return this.#verifier.verify({ ...request, checkRevocation: (path) => this.judge(hub, path, request.now) })
   }
 
+  /**
+   * The CAs of a path that was proven once and is known by the ids of its certificates, nearest first; undefined when one
+   * of them is not known any more. `leaf` is the certificate they stand above.
+   */
+  authoritiesOf(leaf: Certificate, ids: readonly string[]): readonly Certificate[] | undefined {
+    const path = [leaf]
+    for (const id of ids) {
+      const [first, ...others] = this.revocations.known.withId(id)
+      // A CA can imitate issuer and serial of a certificate, and not the key that signed what is below it.
+      const isIssuer = (one: Certificate): boolean => this.#verifier.signatures.verify(path.at(-1) ?? leaf, one)
+      const authority = others.length === 0 ? first : [first, ...others].find((one) => one && isIssuer(one))
+      if (authority === undefined) return undefined
+      path.push(authority)
+    }
+    return path.slice(1)
+  }
+
   /** Is anything on this path, which is otherwise verified, revoked? Lookups alone. */
   judge(hub: HubName, path: readonly Certificate[], now: number): TrustError | undefined {
     const facts = this.#factsOf(hub, now)

@@ -4,20 +4,22 @@ import { HubError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { DeviceId, HubName } from '../../model/ids.ts'
 import type { Ground } from '../../model/ground.ts'
-import { certificateGround, deviceGround } from '../../model/ground.ts'
+import { certificateGround, certificateOf, deviceGround } from '../../model/ground.ts'
 import type {
+  KnownAuthority,
   Revocation,
   RevocationRecord,
   RevocationRule,
   RevocationTarget,
   SequencedRecord,
 } from '../../model/revocation.ts'
-import { describeTarget, targetId } from '../../model/revocation.ts'
+import { describeTarget, knownAuthorityId, targetId } from '../../model/revocation.ts'
 import type { Bus } from '../../ports/bus.ts'
 import type { Clock, Randomness } from '../../ports/clock.ts'
 import type { Registry } from '../../ports/registry.ts'
 import { firstEtag, nextEtag } from '../etags.ts'
 import { keyDigest, KnownAuthorities } from '../authorities/known-authorities.ts'
+import type { Forgotten } from '../authorities/known-authorities.ts'
 import { DEFAULT_RULE, HubRevocationFacts } from './revocation-facts.ts'
 
 /** A lost hint is made up for after this time. */
@@ -32,6 +34,8 @@ export interface RevocationsParts {
   readonly clock: Clock
   readonly random: Randomness
   readonly log: Log
+  /** A test brings one with few places. */
+  readonly known?: KnownAuthorities
 }
 
 export interface RevocationOrder {
@@ -50,7 +54,7 @@ export type RecordListener = (record: SequencedRecord) => number
  * lost, by a slow timer. A change has its effect on this node before the call that made it returns.
  */
 export class Revocations {
-  readonly known = new KnownAuthorities()
+  readonly known: KnownAuthorities
   readonly #parts: RevocationsParts
   readonly #byHub = new Map<HubName, HubRevocationFacts>()
   readonly #listeners = new Set<RecordListener>()
@@ -63,6 +67,7 @@ export class Revocations {
 
   private constructor(parts: RevocationsParts) {
     this.#parts = parts
+    this.known = parts.known ?? new KnownAuthorities()
   }
 
   /** Resolves when everything on record is in memory: nobody is let in before. */
@@ -138,7 +143,7 @@ export class Revocations {
     authority: Certificate,
     changes: Partial<Pick<RevocationRule, 'policy' | 'crlUrls' | 'fetch' | 'ocsp'>>,
   ): Promise<RevocationRule> {
-    await this.learn(hub, [authority])
+    await this.choose(hub, authority)
     const id = keyDigest(authority)
     const subject = authority.subject.toString()
     const fresh = { kind: 'rule', hub, id, subject } as const
@@ -161,19 +166,45 @@ export class Revocations {
     return this.#change(hub, kind, id, make)
   }
 
-  /** Remembers the CAs of a verified path, at once in memory. Resolves when they are on the disk. */
+  /** Remembers the CAs of a verified path, the anchor last, at once in memory. Resolves when they are on the disk. */
   async learn(hub: HubName, authorities: readonly Certificate[]): Promise<void> {
-    const fresh = authorities.filter((certificate) => this.known.add(certificate))
-    if (fresh.length === 0) return
-    const { registry, random } = this.#parts
+    const anchor = authorities.at(-1)
+    if (anchor === undefined) return
+    const writes: Promise<void>[] = []
+    if (this.known.choose(anchor)) writes.push(this.#writeDown(hub, anchor, null))
+    for (const certificate of authorities.slice(0, -1)) {
+      const { isNew, forgotten } = this.known.see(certificate, { hub, anchor: anchor.sha256 })
+      // In the order of these calls, so that one who is forgotten and comes again is on the disk in the end.
+      if (forgotten !== undefined) writes.push(this.#forget(forgotten))
+      if (isNew) writes.push(this.#writeDown(hub, certificate, anchor.sha256))
+    }
+    if (writes.length > 0) await Promise.all(writes)
+  }
+
+  /** As `learn`, for a CA that an operator made a rule for or that signed a list: it is never forgotten. */
+  choose(hub: HubName, authority: Certificate): Promise<void> {
+    return this.learn(hub, [authority])
+  }
+
+  async #writeDown(hub: HubName, authority: Certificate, anchor: string | null): Promise<void> {
+    const { registry, random, log } = this.#parts
+    const [id, etag] = [knownAuthorityId(authority.sha256, anchor), firstEtag(random)]
+    const certificate = new Uint8Array(authority.der)
     try {
-      for (const certificate of fresh) {
-        const [id, etag] = [certificateId(certificate), firstEtag(random)]
-        const der = new Uint8Array(certificate.der)
-        await registry.revocations.create({ kind: 'authority', hub, id, etag, certificate: der })
-      }
+      await registry.revocations.create({ kind: 'authority', hub, id, etag, anchor, certificate })
     } catch (error) {
-      this.#parts.log.warn({ err: error }, 'a CA of a verified path was not written down; a restart forgets it')
+      log.warn({ err: error }, 'a CA of a verified path was not written down; a restart forgets it')
+    }
+  }
+
+  /** Never rejects. */
+  async #forget({ certificate, hub, anchor }: Forgotten): Promise<void> {
+    // Before anchors were noted the id was another.
+    const id = anchor === null ? certificateId(certificate) : knownAuthorityId(certificate.sha256, anchor)
+    try {
+      await this.#parts.registry.revocations.forget(hub, id)
+    } catch (error) {
+      this.#parts.log.warn({ err: error }, 'a CA that is forgotten was not deleted; a restart recalls it')
     }
   }
 
@@ -217,16 +248,19 @@ export class Revocations {
 
   async #readChanges(): Promise<void> {
     const { revocations } = this.#parts.registry
-    if ((await revocations.sequence()) === this.#revision) return
+    const sequence = await revocations.sequence()
+    if (sequence <= this.#revision) return
     for (;;) {
       const records = await revocations.changes(this.#revision, PAGE)
       for (const record of records) this.#apply(record)
-      if (records.length < PAGE) return
+      if (records.length < PAGE) break
     }
+    // The record of the last write may have been a CA that is forgotten by now.
+    this.#revision = Math.max(this.#revision, sequence)
   }
 
   #apply(record: SequencedRecord): void {
-    if (record.kind === 'authority') this.known.add(parseCertificate(record.certificate))
+    if (record.kind === 'authority') this.#recall(record)
     else this.facts(record.hub).apply(record)
     if (record.kind === 'revocation') this.#cutGrounds(record)
     this.#revision = record.sequence
@@ -237,11 +271,24 @@ export class Revocations {
     if (awaited !== undefined) this.#awaited.set(key, awaited + closed)
   }
 
+  #recall({ hub, anchor, certificate }: KnownAuthority): void {
+    const authority = parseCertificate(certificate)
+    if (anchor === null) return void this.known.choose(authority)
+    const { forgotten } = this.known.see(authority, { hub, anchor: anchor ?? null })
+    if (forgotten !== undefined) void this.#forget(forgotten)
+  }
+
   #cutGrounds({ hub, id, target, liftedAt }: Revocation): void {
+    // CAs that are forgotten meanwhile are found no other way.
+    if (liftedAt !== null) {
+      for (const [ground, rows] of this.#cut) if (rows.delete(id) && rows.size === 0) this.#cut.delete(ground)
+      return
+    }
     for (const ground of this.groundsOf(hub, target)) {
-      const rows = this.#cut.get(ground) ?? new Set()
-      if (liftedAt === null) this.#cut.set(ground, rows.add(id))
-      else if (rows.delete(id) && rows.size === 0) this.#cut.delete(ground)
+      const imitated = certificateOf(ground, hub)
+      // Sessions on it are judged anew as they come back: one CA of two with this id may be good.
+      if (target.kind !== 'certificate' && imitated !== null && this.known.withId(imitated).length > 1) continue
+      this.#cut.set(ground, (this.#cut.get(ground) ?? new Set()).add(id))
     }
   }
 
