@@ -227,6 +227,11 @@ export const ConfigFile = Type.Object(
           description:
             'Whether another operator must approve what cuts devices off or weakens a check, such as deleting or revoking a CA.',
         }),
+        tokenFile: Type.Union([Type.String(), Type.Null()], {
+          default: null,
+          description:
+            "File of the owner's token, made at the first start; keep it outside of the data folder. Null: beside the data folder, as <data>.token.",
+        }),
       },
       { additionalProperties: false, default: {} },
     ),

@@ -19,7 +19,7 @@ export function register(command: Command): void {
       if (options.json) return printJson({ data, ...report })
       for (const line of describeReport(report)) print(line)
       print(`restored into ${data}; start the server with the same host names and the same key`)
-      print('  It makes a new management token: the one before is void. What came after the backup is lost:')
+      print('  The token before is void unless its file lies beside the folder. What came after the backup is lost:')
       print('  publish CRLs and revocations again, and let readers of events begin where the backup ends.')
     })
   addKeyOptions(command, KEY_NEEDED).addHelpText(

@@ -56,11 +56,11 @@ export const STORAGE_CHECKS: readonly Check[] = [
         Buffer.from(text, 'base64'),
       ])
       const problems: string[] = []
-      const files = filesIn(data).filter(({ path: file, isFolder }) => !isFolder && !file.endsWith('management.token'))
+      const files = filesIn(data).filter(({ isFolder }) => !isFolder)
       for (const { path: file } of files) {
         const bytes = readFileSync(file)
         const hasKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(bytes.toString('latin1'))
-        if (hasKey && !file.includes('/quickstart/')) problems.push(`${file} holds a private key`)
+        if (hasKey) problems.push(`${file} holds a private key`)
         if (secrets.some((secret) => bytes.includes(secret))) problems.push(`${file} holds a key or token`)
       }
       return verdict(

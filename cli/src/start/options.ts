@@ -22,6 +22,7 @@ export interface ServerFlags {
   readonly keyFile?: string
   readonly keyPassphraseFile?: string
   readonly keyToken?: TokenKey
+  readonly tokenFile?: string
   readonly retentionHours?: number
   readonly logLevel?: string
 }
@@ -59,6 +60,7 @@ export function addServerOptions(command: Command, defaults: { logLevel: string 
     .addOption(
       keyTokenOption('a key in a PKCS#11 token that takes its place').conflicts(['keyFile', 'keyPassphraseFile']),
     )
+    .option('--token-file <file>', "file of the owner's token, made at the first start (default: <data>.token)")
     .option('--retention-hours <n>', 'drop events that are older (default: 24)', whole)
     .option('--config <file>', 'JSON configuration file; options given here win over it')
     .addOption(
@@ -111,6 +113,7 @@ export function configOf(flags: ServerFlags, defaults: { logLevel: string }): Co
       ...file['keys'],
       ...given({ file: flags.keyFile, passphraseFile: flags.keyPassphraseFile, token: settingsOf(flags.keyToken) }),
     },
+    management: { ...file['management'], ...given({ tokenFile: flags.tokenFile }) },
     retention: { ...file['retention'], ...given({ hours: flags.retentionHours }) },
     log: { level: defaults.logLevel, ...file['log'], ...given({ level: flags.logLevel }) },
   })

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import {
   generateKey,
   issueDevice,
@@ -22,11 +21,6 @@ const DAY = 24 * 60 * 60 * 1000
 const ROOT_LIFETIME = 2 * 365 * DAY
 const INTERMEDIATE_LIFETIME = 365 * DAY
 const DEVICE_LIFETIME = 90 * DAY
-
-export function quickstartFolders(data: string) {
-  const folder = join(data, 'quickstart')
-  return { root: join(folder, 'root-ca'), intermediate: join(folder, 'line-1-ca'), devices: join(folder, 'devices') }
-}
 
 export async function makeRootCa(folder: string): Promise<CaFolder> {
   const privateKey = generateKey('p256')

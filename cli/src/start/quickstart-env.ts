@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { formatEnvFile } from '../env-file.ts'
+import { QUICKSTART_NOTE, linkSettings, quickstartPlace } from './quickstart-place.ts'
 import { formatEventHubConnectionString } from '../events/connection-string.ts'
 
 export interface QuickstartFacts {
@@ -26,33 +27,27 @@ export interface AccessFacts {
   readonly serverRoot: string | null
 }
 
-/** What the samples of the existing SDKs read from the environment. Mode 0600: it holds keys. */
+/** What the samples of the existing SDKs read from the environment. Mode 0600: it holds keys. Returns the link to it. */
 export function writeQuickstartEnv(facts: QuickstartFacts): string {
-  return writeEnv(
-    join(facts.data, 'quickstart.env'),
-    [
-      'For development: source this file, then run the samples of the Azure IoT and Event Hubs SDKs as they are.',
-      'It holds keys, and the private key of a CA that this server trusts: keep it to yourself.',
-    ],
-    {
-      IOTHUB_CONNECTION_STRING: `HostName=${facts.hubHost};SharedAccessKeyName=${facts.hubKey.name};SharedAccessKey=${facts.hubKey.key}`,
-      EVENTHUB_CONNECTION_STRING: formatEventHubConnectionString({
-        host: facts.hubHost,
-        port: facts.amqpPort,
-        keyName: facts.eventsKey.name,
-        key: facts.eventsKey.key,
-        entity: facts.hubName,
-      }),
-      IOT_PROVISIONING_DEVICE_ENDPOINT: facts.provisioningHost,
-      IOT_PROVISIONING_DEVICE_IDSCOPE: facts.idScope,
-      IOT_PROVISIONING_SERVICE_CONNECTION_STRING: `HostName=${facts.provisioningHost};SharedAccessKeyName=${facts.provisioningKey.name};SharedAccessKey=${facts.provisioningKey.key}`,
-      IOTHUB_CA_ROOT_CERT: base64Of(facts.caCertificate),
-      IOTHUB_CA_ROOT_CERT_KEY: base64Of(facts.caKey),
-      IOT_PROVISIONING_ROOT_CERT: base64Of(facts.caCertificate),
-      IOT_PROVISIONING_ROOT_CERT_KEY: base64Of(facts.caKey),
-      ...accessValues(facts.access),
-    },
-  )
+  writeEnv(quickstartPlace(facts.data).env, QUICKSTART_NOTE, {
+    IOTHUB_CONNECTION_STRING: `HostName=${facts.hubHost};SharedAccessKeyName=${facts.hubKey.name};SharedAccessKey=${facts.hubKey.key}`,
+    EVENTHUB_CONNECTION_STRING: formatEventHubConnectionString({
+      host: facts.hubHost,
+      port: facts.amqpPort,
+      keyName: facts.eventsKey.name,
+      key: facts.eventsKey.key,
+      entity: facts.hubName,
+    }),
+    IOT_PROVISIONING_DEVICE_ENDPOINT: facts.provisioningHost,
+    IOT_PROVISIONING_DEVICE_IDSCOPE: facts.idScope,
+    IOT_PROVISIONING_SERVICE_CONNECTION_STRING: `HostName=${facts.provisioningHost};SharedAccessKeyName=${facts.provisioningKey.name};SharedAccessKey=${facts.provisioningKey.key}`,
+    IOTHUB_CA_ROOT_CERT: base64Of(facts.caCertificate),
+    IOTHUB_CA_ROOT_CERT_KEY: base64Of(facts.caKey),
+    IOT_PROVISIONING_ROOT_CERT: base64Of(facts.caCertificate),
+    IOT_PROVISIONING_ROOT_CERT_KEY: base64Of(facts.caKey),
+    ...accessValues(facts.access),
+  })
+  return linkSettings(facts.data)
 }
 
 function base64Of(path: string): string {

@@ -13,7 +13,8 @@ import { addServerOptions, configOf } from './options.ts'
 import type { ServerFlags } from './options.ts'
 import { accessFactsOf, managementUrlOf } from './server-facts.ts'
 import { writeHoldfastEnv } from './quickstart-env.ts'
-import { isToldAlready, tellStory } from './story.ts'
+import { isToldAlready, quickstartPlace, takeQuickstartOut } from './quickstart-place.ts'
+import { tellStory } from './story.ts'
 import { Steps } from './steps.ts'
 
 interface StartFlags extends ServerFlags {
@@ -43,7 +44,7 @@ Examples:
   holdfast start --data /var/lib/holdfast --host hub.example.com --dps-host dps.example.com --no-quickstart
   holdfast start --mqtt-port 18883 --https-port 18443 --amqp-port 15671
 
-The quickstart makes a CA whose key lies in the data folder: that is for development. For devices that others can
+The quickstart makes a CA whose key lies beside the data folder: that is for development. For devices that others can
 open, start with --no-quickstart, keep your CA offline (holdfast pki) and register its certificate (holdfast ca).`,
     )
 }
@@ -58,6 +59,7 @@ async function start(flags: StartFlags): Promise<void> {
   const server = story ?? (await startServer(config, secrets))
   try {
     const host = config.provisioning.hosts[0] ?? 'localhost'
+    takeQuickstartOut(config.data, server.managementTokenFile)
     writeHoldfastEnv(config.data, accessFactsOf(server), { host, idScope: server.idScope })
     announce(config, server, flags, performance.now() - started)
     const view = flags.quiet ? null : await showLive(server, steps)
@@ -98,7 +100,7 @@ function announce(config: Config, server: RunningServer, flags: StartFlags, took
       : `  data sealed with the key in ${server.keyFile}: keep it apart from the data; without it the data is lost`,
   )
   if (flags.quickstart)
-    print(`  for SDK samples: source ${config.data}/quickstart.env   ${pc.dim('(development: it holds keys)')}`)
+    print(`  for SDK samples: source ${quickstartPlace(config.data).link}   ${pc.dim('(development: it holds keys)')}`)
   print(pc.dim(flags.quiet ? '  Ctrl-C stops' : '  What arrives is shown below; Ctrl-C stops'))
   print('')
 }

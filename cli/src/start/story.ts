@@ -1,5 +1,3 @@
-import { existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import pc from 'picocolors'
 import { startServer } from '@holdfast/server'
 import type { Config, RunningServer, TypedSecrets } from '@holdfast/server'
@@ -8,8 +6,9 @@ import { caFiles } from '../pki/ca-folder.ts'
 import type { CaFolder } from '../pki/ca-folder.ts'
 import { makeVerificationCode, hubKey, provisioningKey, putAuthority, verifyAuthority } from '../resource-manager.ts'
 import { readEvents } from './live-view.ts'
-import { makeDevice, makeIntermediateCa, makeRootCa, provePossession, quickstartFolders } from './quickstart-ca.ts'
+import { makeDevice, makeIntermediateCa, makeRootCa, provePossession } from './quickstart-ca.ts'
 import { writeQuickstartEnv } from './quickstart-env.ts'
+import { demandRoom, markTold, quickstartPlace } from './quickstart-place.ts'
 import { connectToHub, provision, sendMessage } from './sample-device.ts'
 import { accessFactsOf, accessTo } from './server-facts.ts'
 import type { Steps } from './steps.ts'
@@ -21,19 +20,10 @@ const DEVICE = 'sample-device-1'
 const PFX_PASSPHRASE = 'quickstart'
 const READ_BACK_TIMEOUT_MS = 15_000
 
-/** Written last, so that a story which broke off is told again from what is there. */
-function toldMarker(data: string): string {
-  return join(data, 'quickstart', 'told')
-}
-
-export function isToldAlready(data: string): boolean {
-  return existsSync(toldMarker(data))
-}
-
 /** From an empty folder to a message read back, on the real server. Returns the server, still running. */
 export async function tellStory(config: Config, steps: Steps, secrets: TypedSecrets): Promise<RunningServer> {
-  const folders = quickstartFolders(config.data)
-  demandEmpty(folders.root, config.data)
+  const folders = quickstartPlace(config.data)
+  demandRoom(config.data)
   steps.say(`${pc.bold('Holdfast quickstart')}: from a certificate authority of your own to a message read back\n`)
   const server = await steps.run(
     'Server up: hub, provisioning service, events endpoint',
@@ -73,7 +63,7 @@ export async function tellStory(config: Config, steps: Steps, secrets: TypedSecr
       () => writeSettings(config, server, folders.root),
       (path) => path,
     )
-    writeFileSync(toldMarker(config.data), `${new Date().toISOString()}\n`)
+    markTold(config.data)
     return server
   } catch (error) {
     await server.close()
@@ -167,12 +157,4 @@ function describePorts({ ports }: RunningServer): string {
 
 function describeCa(ca: CaFolder): string {
   return ca.path
-}
-
-/** A story that broke off left keys behind; they are never overwritten. */
-function demandEmpty(rootFolder: string, data: string): void {
-  if (!existsSync(rootFolder)) return
-  throw new Error(
-    `an earlier quickstart in '${data}' did not end. Remove that folder and start again, name another with --data, or start with --no-quickstart`,
-  )
 }

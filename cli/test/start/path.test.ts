@@ -51,7 +51,7 @@ describe('the whole path by the command line', { timeout: 180_000 }, () => {
     await start()
     assert.equal(statSync(place.file('data')).mode & 0o777, 0o700)
     assert.equal(statSync(place.file('data', 'holdfast.env')).mode & 0o777, 0o600)
-    assert.equal(statSync(place.file('data', 'management.token')).mode & 0o777, 0o600)
+    assert.equal(statSync(place.file('data.token')).mode & 0o777, 0o600)
     assert.match(await place.holdfast('status'), /0 connected of 0 devices, 0 disabled; 0 of 0 CAs verified/)
     assert.match(await place.holdfast('ca list'), /has no CA/)
     assert.match(await place.holdfast('refusals'), /nothing was refused/)

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { lstatSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { Place } from './place.ts'
 
@@ -92,6 +93,24 @@ describe('holdfast start on an empty folder', { timeout: 120_000 }, () => {
     assert.match(await place.holdfast('ca list'), /quickstart-root +verified/)
   })
 
+  test('the data folder holds no secret in the clear, also of a quickstart', () => {
+    const files = readdirSync(place.file('data'), { recursive: true, withFileTypes: true }).filter((each) =>
+      each.isFile(),
+    )
+    assert.ok(files.length > 10)
+    const keys = Object.entries(sourced()).filter(([name]) => /_KEY$|CONNECTION_STRING$/.test(name))
+    const secrets = keys.map(([, value]) => /SharedAccessKey=([^;]+)/.exec(value)?.[1] ?? value)
+    secrets.push(place.read('data.token').trim())
+    for (const { parentPath, name } of files) {
+      const bytes = readFileSync(join(parentPath, name)).toString('latin1')
+      assert.doesNotMatch(bytes, /PRIVATE KEY-----|holdfast_[A-Za-z0-9_-]{40}/, name)
+      assert.ok(!secrets.some((secret) => bytes.includes(secret)), name)
+    }
+    assert.equal(lstatSync(place.file('data', 'quickstart.env')).isSymbolicLink(), true)
+    for (const path of ['data.quickstart', 'data.quickstart/root-ca/ca.key', 'data.token', 'data.key'])
+      assert.equal(statSync(place.file(path)).mode & 0o077, 0, path)
+  })
+
   test('a second server on the same folder is refused and changes nothing', async () => {
     const data = place.read('data', 'quickstart.env')
     const elsewhere = place.start(PORTS)
@@ -117,6 +136,48 @@ describe('holdfast start once more', { timeout: 120_000 }, () => {
     assert.equal(await second.interrupt(), 0)
     assert.match(second.output, /stopped\. Everything that was acknowledged is on disk\.\n$/)
     assert.ok(Number(took) < 10_000)
+  })
+})
+
+describe('holdfast start on a folder in which an earlier release left keys', { timeout: 120_000 }, () => {
+  const place = new Place()
+  after(() => place.leave())
+
+  test('takes them out; the settings work as before; a new folder gets new keys', async () => {
+    const first = place.start(PORTS)
+    await first.shows(/Ctrl-C stops/)
+    assert.equal(await first.interrupt(), 0)
+    // As it was: token, CA keys and settings inside.
+    const env = place.read('data', 'quickstart.env').replaceAll('/data.token', '/data/management.token')
+    rmSync(place.file('data', 'quickstart.env'))
+    rmSync(place.file('data', 'quickstart.told'))
+    writeFileSync(place.file('data', 'quickstart.env'), env, { mode: 0o600 })
+    renameSync(place.file('data.quickstart'), place.file('data', 'quickstart'))
+    rmSync(place.file('data', 'quickstart', 'quickstart.env'))
+    writeFileSync(place.file('data', 'quickstart', 'told'), '')
+    renameSync(place.file('data.token'), place.file('data', 'management.token'))
+
+    const second = place.start(PORTS)
+    await second.shows(/Ctrl-C stops/)
+    assert.doesNotMatch(second.output, /✓/)
+    assert.deepEqual(
+      readdirSync(place.file('data'))
+        .filter((name) => /quickstart|token/.test(name))
+        .sort(),
+      ['quickstart.env', 'quickstart.told'],
+    )
+    assert.equal(place.read('data', 'quickstart.env'), env.replaceAll('/data/management.token', '/data.token'))
+    assert.match(place.read('data.quickstart', 'root-ca', 'ca.key'), /PRIVATE KEY/)
+    assert.match(await place.holdfast('status'), /of 1 devices/)
+    assert.equal(await second.interrupt(), 0)
+
+    const ca = place.read('data.quickstart', 'root-ca', 'ca.cer')
+    rmSync(place.file('data'), { recursive: true })
+    const third = place.start(PORTS)
+    await third.shows(/Ctrl-C stops/)
+    assert.notEqual(place.read('data.quickstart', 'root-ca', 'ca.cer'), ca)
+    assert.equal(place.read('data.quickstart.old', 'root-ca', 'ca.cer'), ca)
+    assert.equal(await third.interrupt(), 0)
   })
 })
 

@@ -60,7 +60,8 @@ export async function openKept(context: Context): Promise<Kept> {
   onClose(() => life.close())
   await recordRestore(config.data, audit)
   const operators = await Operators.open({ settings: registry.settings, clock, random })
-  const managementTokenFile = await keepOwnerToken(config.data, operators)
+  const { tokenFile } = config.management
+  const managementTokenFile = await keepOwnerToken({ data: config.data, configured: tokenFile }, operators)
   const hubs = await openHubs(config, registry)
   await makePolicies(config, registry, random)
   return { keyring, stores, secrets, audit, securityEvents: life.events, operators, managementTokenFile, hubs }

@@ -1,16 +1,53 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { HubError } from '../errors.ts'
+import { OWNER_NAME } from '../model/operator.ts'
 import type { Operators } from './operators.ts'
 
+const TOKEN = /^holdfast_[A-Za-z0-9_-]{40,}\s*$/
+
 /**
- * The file of mode 0600 with the owner's token, made at the first start. A lost file is replaced by a new token, which
- * makes the old one worthless.
+ * The file of mode 0600 with the owner's token, made at the first start: `configured`, or beside the data folder, of which
+ * a copy must not hold it. A lost file is replaced by a new token, which makes the old one worthless.
  */
-export async function keepOwnerToken(folder: string, operators: Operators): Promise<string> {
-  const file = join(folder, 'management.token')
-  if (existsSync(file) && operators.hasOwnerToken) return file
-  const token = await operators.issueOwnerToken()
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  writeFileSync(file, `${token}\n`, { mode: 0o600, flush: true })
+export async function keepOwnerToken(
+  { data, configured }: { readonly data: string; readonly configured: string | null },
+  operators: Operators,
+): Promise<string> {
+  const file = configured ?? `${data.replace(/\/+$/, '')}.token`
+  const kept = readToken(file) ?? takeFromInside(data)
+  const token = kept !== null && isOwners(kept, operators) ? kept : await operators.issueOwnerToken()
+  if (readToken(file) !== token) write(file, `${token}\n`)
+  rmSync(insideOf(data), { force: true })
   return file
+}
+
+function isOwners(token: string, operators: Operators): boolean {
+  const found = operators.byToken(token)
+  return 'name' in found && found.name === OWNER_NAME
+}
+
+function readToken(file: string): string | null {
+  if (!existsSync(file)) return null
+  const text = readFileSync(file, 'utf8')
+  if (TOKEN.test(text)) return text.trim()
+  throw new HubError('internal', `The file ${file} holds something else than a management token; name another place.`)
+}
+
+/** Earlier releases kept the token in the data folder. */
+function insideOf(data: string): string {
+  return join(data, 'management.token')
+}
+
+function takeFromInside(data: string): string | null {
+  const inside = insideOf(data)
+  return existsSync(inside) && lstatSync(inside).isFile() ? readToken(inside) : null
+}
+
+/** A crash leaves the old file or the new one, and nobody else can read either. */
+function write(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  const draft = `${file}.draft`
+  writeFileSync(draft, text, { mode: 0o600, flush: true })
+  renameSync(draft, file)
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHmac, createPrivateKey } from 'node:crypto'
-import { mkdirSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
@@ -209,8 +209,42 @@ test('no secret that a server was given or made is found in its folder, its logs
   const kek = readFileSync(join(folder.parent, 'kek'), 'utf8').trim().split(':')[1] ?? ''
   canaries.found('key-encryption key', Buffer.from(kek, 'base64'))
 
+  canaries.found("the owner's token", readFileSync(server.managementTokenFile, 'utf8').trim())
   assert.ok(canaries.secrets.size > 25)
   assert.deepEqual(search(canaries, [...running, ...places()]), [])
+  // Also secrets that no canary stands for.
+  for (const { name, bytes } of places())
+    assert.doesNotMatch(bytes.toString('latin1'), /PRIVATE KEY-----|holdfast_[A-Za-z0-9_-]{40}|holdfast-kek-/, name)
+})
+
+test("the owner's token moves out of a folder that an earlier release filled, and stays good", async (t) => {
+  const folder = makeFolder(t)
+  const inside = join(folder.data, 'management.token')
+  const before = await folder.start()
+  const token = readFileSync(before.managementTokenFile, 'utf8')
+  await before.close()
+  assert.equal(before.managementTokenFile, `${folder.data}.token`)
+  renameSync(before.managementTokenFile, inside)
+  const moved = await folder.start()
+  assert.deepEqual([existsSync(inside), readFileSync(moved.managementTokenFile, 'utf8')], [false, token])
+  assert.equal(statSync(moved.managementTokenFile).mode & 0o777, 0o600)
+  await moved.operate('GET', '/status')
+  await moved.close()
+
+  // A lost one is replaced; one of another server is no log-in here; something else is left alone.
+  rmSync(moved.managementTokenFile)
+  const renewed = await folder.start()
+  const second = readFileSync(renewed.managementTokenFile, 'utf8')
+  assert.notEqual(second, token)
+  await renewed.close()
+  writeFileSync(renewed.managementTokenFile, token)
+  const replaced = await folder.start()
+  assert.notEqual(readFileSync(replaced.managementTokenFile, 'utf8'), token)
+  await replaced.operate('GET', '/status')
+  await replaced.close()
+  writeFileSync(replaced.managementTokenFile, 'notes of somebody')
+  await assert.rejects(folder.start(), /holds something else than a management token/)
+  assert.equal(readFileSync(replaced.managementTokenFile, 'utf8'), 'notes of somebody')
 })
 
 test('the search finds what is there, in every form', () => {
