@@ -22,7 +22,7 @@ const SECRET = new Set([
   'payload',
   'additionaldatajson',
 ])
-/** Addresses may carry a key in their query. */
+/** Addresses may carry a key in their path or query: many a receiver knows those who may post by nothing else. */
 const ADDRESS = new Set(['url', 'webhookurl'])
 const MAX_TEXT = 1_024
 const MAX_VALUE_BYTES = 64 * 1024
@@ -48,13 +48,20 @@ function reduce(value: Json, digestKey: KeyObject): Json {
 }
 
 function reduceMember(name: string, value: Json, digestKey: KeyObject): Json {
-  if (SECRET.has(name) && value !== null) {
-    const digest = createHmac('sha256', digestKey).update(canonicalJson(value), 'utf8').digest('hex')
-    return `(secret ${digest.slice(0, 16)})`
-  }
-  if (ADDRESS.has(name) && typeof value === 'string')
-    return value.replace(/[?#].*$/s, '?…').replace(/\/\/[^/@]*@/, '//…@')
+  if (SECRET.has(name) && value !== null) return digested(value, digestKey)
+  if (ADDRESS.has(name) && typeof value === 'string') return reduceAddress(value, digestKey)
   return reduce(value, digestKey)
+}
+
+function reduceAddress(address: string, digestKey: KeyObject): string {
+  const url = URL.parse(address)
+  if (url === null) return digested(address, digestKey)
+  return url.href === `${url.origin}/` ? url.origin : `${url.origin}/${digested(address, digestKey)}`
+}
+
+function digested(value: Json, digestKey: KeyObject): string {
+  const digest = createHmac('sha256', digestKey).update(canonicalJson(value), 'utf8').digest('hex')
+  return `(secret ${digest.slice(0, 16)})`
 }
 
 function sha256(text: string): string {

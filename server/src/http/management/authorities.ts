@@ -42,14 +42,20 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, access }: A
   routes.get(
     ALL,
     { ...access.may('authorities.read'), schema: { tags, summary: 'List', params: HubParams } },
-    async ({ params }) => ({
-      value: (await authorities.list(hubNamed(hubs, params.hub).name)).map(authorityJson),
-    }),
+    async (request) => {
+      const found = await authorities.list(hubNamed(hubs, request.params.hub).name)
+      const mayProve = access.allows(request, 'authorities.write')
+      return { value: found.map((authority) => hideCode(authorityJson(authority), mayProve)) }
+    },
   )
   routes.get(
     ONE,
     { ...access.may('authorities.read'), schema: { tags, summary: 'Show', params: AuthorityParams } },
-    async ({ params }) => authorityJson(await authorities.get(hubNamed(hubs, params.hub).name, params.name)),
+    async (request) => {
+      const { hub, name } = request.params
+      const found = authorityJson(await authorities.get(hubNamed(hubs, hub).name, name))
+      return hideCode(found, access.allows(request, 'authorities.write'))
+    },
   )
   routes.put(
     ONE,
@@ -127,6 +133,13 @@ function expectedOf(headers: { 'if-match'?: string | undefined }): ExpectedEtag 
 
 function authorityJson(authority: CertificateAuthority) {
   const certificate = parseCertificate(authority.certificate)
+/** The code is for those who may prove with it. */
+function hideCode<Shown extends { code?: string }>(shown: Shown, mayProve: boolean): Omit<Shown, 'code'> {
+  if (mayProve) return shown
+  const { code: _, ...rest } = shown
+  return rest
+}
+
   const { state } = authority
   return {
     hub: authority.hub as string,

@@ -14,6 +14,7 @@ import type { Act } from '../stated-access.ts'
 import type { ManagementAccess } from './access.ts'
 
 const tags = ['management: enrollments']
+import { shownAddress } from './shown-address.ts'
 const IdParams = Type.Object({ id: Type.String() })
 /** Beyond the service API: what the devices' `sealed` is set to when they register. */
 const Sealed = { sealed: Type.Optional(Type.Union([Type.Literal('off'), Type.Literal('verify')])) }
@@ -37,12 +38,18 @@ export function managedEnrollmentRoutes(routes: Routes, { enrollments, access }:
   routes.get(
     all,
     { ...access.may('enrollments.read'), schema: { tags, summary: 'List', querystring: PageQuery } },
-    async ({ query }) => pageJson(await enrollments.listIndividual(pageOf(query)), showIndividual),
+    async (request) =>
+      pageJson(await enrollments.listIndividual(pageOf(request.query)), (one) =>
+        showIndividual(hideAddress(one, access.allows(request, 'enrollments.write'))),
+      ),
   )
   routes.get(
     one,
     { ...access.may('enrollments.read'), schema: { tags, summary: 'Show', params: IdParams } },
-    async ({ params }) => showIndividual(await enrollments.getIndividual(params.id)),
+    async (request) => {
+      const found = await enrollments.getIndividual(request.params.id)
+      return showIndividual(hideAddress(found, access.allows(request, 'enrollments.write')))
+    },
   )
   routes.put(
     one,
@@ -89,12 +96,18 @@ export function managedGroupRoutes(routes: Routes, { enrollments, access }: Mana
   routes.get(
     all,
     { ...access.may('enrollments.read'), schema: { tags, summary: 'List groups', querystring: PageQuery } },
-    async ({ query }) => pageJson(await enrollments.listGroups(pageOf(query)), showGroup),
+    async (request) =>
+      pageJson(await enrollments.listGroups(pageOf(request.query)), (one) =>
+        showGroup(hideAddress(one, access.allows(request, 'enrollments.write'))),
+      ),
   )
   routes.get(
     one,
     { ...access.may('enrollments.read'), schema: { tags, summary: 'Show a group', params: IdParams } },
-    async ({ params }) => showGroup(await enrollments.getGroup(params.id)),
+    async (request) => {
+      const found = await enrollments.getGroup(request.params.id)
+      return showGroup(hideAddress(found, access.allows(request, 'enrollments.write')))
+    },
   )
   routes.put(
     one,
@@ -148,6 +161,17 @@ function showGroup(group: EnrollmentGroup) {
 function pageOf({ after, limit }: { after?: string; limit?: number }) {
   return { after: after ?? null, limit: limit ?? 100 }
 }
+/** Of the webhook that chooses a hub, the whole address is for those who may change it. */
+function hideAddress<Shown extends IndividualEnrollment | EnrollmentGroup>(
+  enrollment: Shown,
+  mayWrite: boolean,
+): Shown {
+  const { allocationPolicy } = enrollment
+  if (allocationPolicy.kind !== 'custom') return enrollment
+  const webhookUrl = shownAddress(allocationPolicy.webhookUrl, mayWrite)
+  return { ...enrollment, allocationPolicy: { ...allocationPolicy, webhookUrl } }
+}
+
 
 function pageJson<Item>({ items, next }: Page<Item>, json: (item: Item) => unknown) {
   return { value: items.map((item) => json(item)), next }

@@ -6,6 +6,7 @@ import type { Webhook } from '../../model/webhook.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import type { Routes } from '../routes.ts'
 import type { ManagementAccess } from './access.ts'
+import { shownAddress } from './shown-address.ts'
 
 const tags = ['management: webhooks']
 const HubParams = Type.Object({ hub: Type.String() })
@@ -35,9 +36,11 @@ export function webhookRoutes(routes: Routes, { hubs, webhooks, access }: Webhoo
   routes.get(
     ALL,
     { ...access.may('webhooks.read'), schema: { tags, summary: 'List', params: HubParams } },
-    async ({ params }) => ({
-      value: (await webhooks.list(hubNamed(hubs, params.hub).name)).map(webhookJson),
-    }),
+    async (request) => {
+      const inFull = access.allows(request, 'webhooks.write')
+      const found = await webhooks.list(hubNamed(hubs, request.params.hub).name)
+      return { value: found.map((webhook) => webhookJson(webhook, inFull)) }
+    },
   )
   routes.post(
     ALL,
@@ -72,11 +75,12 @@ export function webhookRoutes(routes: Routes, { hubs, webhooks, access }: Webhoo
   )
 }
 
-function webhookJson(webhook: Webhook) {
+/** The whole address is for those who may change it. */
+function webhookJson(webhook: Webhook, inFull = true) {
   const { id, url, events, disabled, lastError, position } = webhook
   return {
     id,
-    url,
+    url: shownAddress(url, inFull),
     events,
     disabled,
     lastError,
