@@ -6,6 +6,7 @@ import { openKept } from './app/kept.ts'
 import { openProvisioning } from './app/provisioning.ts'
 import { systemRandomness } from './app/randomness.ts'
 import { openServing } from './app/serving.ts'
+import { reachedAt } from './app/server-names.ts'
 import { ConfigError } from './config.ts'
 import type { Config, HubConfig } from './config.ts'
 import type { TypedSecrets } from './keys/configured-source.ts'
@@ -21,6 +22,8 @@ export interface RunningServer {
     readonly amqp: number
     readonly plainAmqp: number | null
   }
+  /** A name or address that reaches this server from this machine, and that its own certificate carries. */
+  readonly reachedAt: string
   /** The home hub. */
   readonly hub: HubConfig
   readonly idScope: string
@@ -84,6 +87,7 @@ async function assemble(context: Context): Promise<Omit<RunningServer, 'failed' 
   const { ports, identity } = await openServing(context, kept, hub, provisioning)
   return {
     ports: { mqtt: ports.mqtts ?? 0, https: ports.https ?? 0, amqp: ports.amqps ?? 0, plainAmqp: ports.amqp },
+    reachedAt: reachedAt(context.config),
     hub: homeHub(context.config),
     idScope: provisioning.idScope,
     rootFile: identity.rootFile,

@@ -24,7 +24,7 @@ export async function readEvents(
   const access = accessTo(server)
   const { keyName, primaryKey } = await hubKey(access, server.hub.name, 'service')
   const address: EventHubAddress = {
-    host: 'localhost',
+    host: server.reachedAt,
     port: server.ports.amqp,
     keyName,
     key: primaryKey,

@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net'
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import { readConfig, readConfigFile } from '@holdfast/server'
@@ -32,7 +33,7 @@ export function addServerOptions(command: Command, defaults: { logLevel: string 
     .option('--data <dir>', 'folder of everything that is kept (default: data)')
     .option(
       '--host <name>',
-      'host name of the hub, once for each name; the first is told to devices (default: localhost)',
+      'host name of the hub, once for each name; the first is told to devices (default: localhost, or the address of --listen)',
       collect,
     )
     .option(
@@ -83,7 +84,7 @@ export function configOf(flags: ServerFlags, defaults: { logLevel: string }): Co
   >
   const fileHubs = Array.isArray(file['hubs'])
     ? (file['hubs'] as Record<string, unknown>[])
-    : [{ hosts: ['localhost'] }]
+    : [defaultHub(flags.listen ?? file['listen']?.['address'])]
   const hubs =
     flags.host === undefined
       ? fileHubs
@@ -117,6 +118,12 @@ export function configOf(flags: ServerFlags, defaults: { logLevel: string }): Co
     retention: { ...file['retention'], ...given({ hours: flags.retentionHours }) },
     log: { level: defaults.logLevel, ...file['log'], ...given({ level: flags.logLevel }) },
   })
+}
+
+/** A hub that is to be reached at one address is known by it until it is given a name. */
+function defaultHub(address: unknown): Record<string, unknown> {
+  const isOwn = typeof address === 'string' && isIPv4(address) && !['0.0.0.0', '127.0.0.1'].includes(address)
+  return isOwn ? { name: 'hub', hosts: [address] } : { hosts: ['localhost'] }
 }
 
 function settingsOf(key: TokenKey | undefined): Record<string, unknown> | undefined {

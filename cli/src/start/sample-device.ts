@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import mqtt from 'mqtt'
 import type { IClientOptions, MqttClient } from 'mqtt'
 import { CommandError } from '../command-error.ts'
@@ -77,7 +78,8 @@ export async function sendMessage(
 function connect(options: SampleDeviceOptions, session: IClientOptions): Promise<MqttClient> {
   const settings: IClientOptions = {
     protocolVersion: 4,
-    servername: options.host,
+    // RFC 6066 §3: an address is no server name.
+    ...(isIP(options.host) === 0 && { servername: options.host }),
     ca: options.ca,
     // mqtt.js hands what it does not know to tls.connect, which reads a .pfx; its types leave these two out.
     ...({ pfx: readFileSync(options.pfxFile), passphrase: options.passphrase } as object),

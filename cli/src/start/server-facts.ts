@@ -1,6 +1,7 @@
 import type { RunningServer } from '@holdfast/server'
-import type { ServerAccess } from '../server-access.ts'
 import { readFileSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
+import type { ServerAccess } from '../server-access.ts'
 import type { AccessFacts } from './quickstart-env.ts'
 
 /** What a client on this machine dials: the first host name of the home hub. */
@@ -13,10 +14,12 @@ export function accessFactsOf(server: RunningServer): AccessFacts {
   return { managementUrl: managementUrlOf(server), tokenFile: server.managementTokenFile, serverRoot: server.rootFile }
 }
 
-/** Access for this very process, which may not be able to resolve the public host name: it dials loopback. */
+/** Access for this very process, which may not be able to resolve the public host name. */
 export function accessTo(server: RunningServer): ServerAccess {
   return {
-    url: new URL(`https://localhost:${server.ports.https}`),
+    url: new URL(
+      `https://${isIPv6(server.reachedAt) ? `[${server.reachedAt}]` : server.reachedAt}:${server.ports.https}`,
+    ),
     token: readFileSync(server.managementTokenFile, 'utf8').trim(),
     ca: server.rootFile === null ? undefined : readFileSync(server.rootFile, 'utf8'),
   }

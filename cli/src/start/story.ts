@@ -73,7 +73,7 @@ export async function tellStory(config: Config, steps: Steps, secrets: TypedSecr
 
 async function runDevice(server: RunningServer, pfxFile: string, steps: Steps): Promise<void> {
   const { ca = '' } = accessTo(server)
-  const options = { pfxFile, passphrase: PFX_PASSPHRASE, ca, host: 'localhost', port: server.ports.mqtt }
+  const options = { pfxFile, passphrase: PFX_PASSPHRASE, ca, host: server.reachedAt, port: server.ports.mqtt }
   const assignment = await steps.run(
     'Device provisioned itself by its chain',
     () => provision(options, server.idScope, DEVICE),

@@ -186,9 +186,9 @@ describe('holdfast start at an address instead of a name', { timeout: 60_000 }, 
   after(() => place.leave())
 
   test('tells its story, is steered and is read', async () => {
-    const server = place.start(`--host 127.0.0.1 --listen 127.0.0.1 ${PORTS}`)
+    const server = place.start(`--listen 127.0.0.9 ${PORTS}`)
     await server.shows(/Ctrl-C stops/)
-    assert.match(await place.holdfast('status'), /hub 127 \(127\.0\.0\.1\): . connected of 1 devices/)
+    assert.match(await place.holdfast('status'), /hub hub \(127\.0\.0\.9\): . connected of 1 devices/)
     assert.match(await place.holdfast('monitor --from earliest --count 1'), /"temperature":21.5/)
     assert.equal(await server.interrupt(), 0)
   })
