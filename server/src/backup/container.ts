@@ -9,7 +9,8 @@ import type { Sealer } from '../keys/envelope.ts'
  * chunks, each its length (4 bytes, the highest bit set in the last one) and its sealed bytes. A chunk is bound to the
  * header, to its number and to whether it is the last: none can be changed, moved, left out or taken from another backup.
  */
-const MAGIC = Buffer.from('holdfast-backup-1\n')
+const FORMAT = 1
+const MAGIC = Buffer.from(`holdfast-backup-${FORMAT}\n`)
 const CHUNK_BYTES = 1024 * 1024
 const LAST = 0x8000_0000
 const MAX_HEADER_BYTES = 4 * 1024 * 1024
@@ -43,7 +44,8 @@ export class Container {
     this.#path = path
     this.#file = openSync(path, 'r')
     try {
-      if (!this.#read(MAGIC.length).equals(MAGIC)) throw damaged(path, 'it is no backup of Holdfast')
+      const magic = this.#read(MAGIC.length)
+      if (!magic.equals(MAGIC)) throw damaged(path, strangeness(magic.toString('latin1')))
       this.header = this.#read(this.#length(MAX_HEADER_BYTES)).toString('utf8')
     } catch (error) {
       closeSync(this.#file)
@@ -99,6 +101,13 @@ export class Container {
     }
     return bytes
   }
+}
+
+function strangeness(magic: string): string {
+  const format = Number(/^holdfast-backup-(\d)/.exec(magic)?.[1])
+  return format > FORMAT
+    ? `it was written by a newer Holdfast (format ${format}, and this one reads ${FORMAT}); use that`
+    : 'it is no backup of Holdfast'
 }
 
 export function damaged(path: string, how: string): HubError {

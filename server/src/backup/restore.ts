@@ -22,12 +22,13 @@ import type { Randomness } from '../ports/clock.ts'
 import type { StoreFacts } from '../ports/snapshots.ts'
 import { inspectStores } from '../sqlite/inspect.ts'
 import { Container, damaged } from './container.ts'
-import { readEntry, readHeader } from './manifest.ts'
+import { MAX_FILES, readEntry, readHeader } from './manifest.ts'
 import type { FileEntry, Manifest } from './manifest.ts'
 import { RESTORED_FILE } from './restored.ts'
 import type { Restored } from './restored.ts'
 
-const MAX_ENTRY_BYTES = 16 * 1024 * 1024
+/** The manifest of the most files there can be. */
+const MAX_ENTRY_BYTES = 64 * 1024 * 1024
 
 export interface BackupSource {
   /** File of the backup. */
@@ -107,11 +108,13 @@ async function unpack(source: BackupSource, folder: string): Promise<BackupRepor
 /** Returns how many files there were. */
 function unpackFiles(plain: Plain, folder: string): number {
   const seen: Manifest['files'] = []
+  const paths = new Set<string>()
   for (;;) {
     const entry = plain.entry()
     if ('file' in entry) {
       const { path } = entry.file
-      if (seen.some((known) => known.path === path)) throw damaged(plain.path, `${path} is in it twice`)
+      if (paths.has(path)) throw damaged(plain.path, `${path} is in it twice`)
+      if (paths.add(path).size > MAX_FILES) throw damaged(plain.path, `more than ${MAX_FILES} files are in it`)
       seen.push({ ...entry.file, sha256: writeFile(plain, entry.file, folder) })
       continue
     }

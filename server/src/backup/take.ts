@@ -8,6 +8,7 @@ import type { Log } from '../log.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
 import type { Snapshot } from '../ports/snapshots.ts'
 import { sealContainer, uint32 } from './container.ts'
+import { MAX_FILES, SCHEMA } from './manifest.ts'
 import type { Entry, FileEntry, Header, Manifest } from './manifest.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -63,7 +64,8 @@ export class Backups {
     let held: Awaited<ReturnType<Keyring['hold']>> | null = null
     try {
       held = await keyring.hold()
-      const header: Header = { id, createdTime: new Date(createdTime).toISOString(), version, keyring: held.text }
+      const created = new Date(createdTime).toISOString()
+      const header: Header = { schema: SCHEMA, id, createdTime: created, version, keyring: held.text }
       yield* sealContainer(JSON.stringify(header), this.#plain(), new EnvelopeSealer('backup', keyring.dataKeys))
       log.info({ backup: id }, 'a backup was taken')
     } finally {
@@ -85,6 +87,7 @@ export class Backups {
       rmSync(copy)
     }
     for (const { file, source } of plainFiles(this.#parts.folder)) files.push(yield* fileBytes(source, file))
+    if (files.length > MAX_FILES) throw new HubError('internal', `A backup holds ${MAX_FILES} files at most.`)
     yield entryBytes({ manifest: { files } })
   }
 }
