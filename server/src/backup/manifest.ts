@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { Value } from 'typebox/value'
+import { Compile } from 'typebox/compile'
 import { damaged } from './container.ts'
 
 /** Of the header, the entries and the manifest; a release reads its own and those before. */
@@ -53,18 +53,28 @@ export type Manifest = Static<typeof Manifest>
 const Entry = Type.Union([Type.Object({ file: FileEntry }, STRICT), Type.Object({ manifest: Manifest }, STRICT)])
 export type Entry = Static<typeof Entry>
 
+const headerShape = Compile(Header)
+const entryShape = Compile(Entry)
+
 export function readHeader(text: string, path: string): Header {
   const value = parse(text)
   const schema: unknown = (value as { schema?: unknown } | null)?.schema
   if (typeof schema === 'number' && Number.isSafeInteger(schema) && schema > SCHEMA) throw newer(path, schema)
-  if (Value.Check(Header, value)) return value
+  if (headerShape.Check(value)) return value
   throw damaged(path, 'its header is not understood')
 }
 
 export function readEntry(text: string, path: string): Entry {
   const value = parse(text)
-  if (Value.Check(Entry, value)) return value
+  if (isLong(value)) throw damaged(path, `more than ${MAX_FILES} files are in it`)
+  if (entryShape.Check(value)) return value
   throw damaged(path, 'an entry is not understood')
+}
+
+/** Looked at first: the shape is checked member by member. */
+function isLong(value: unknown): boolean {
+  const files: unknown = (value as { manifest?: { files?: unknown } } | null | undefined)?.manifest?.files
+  return Array.isArray(files) && files.length > MAX_FILES
 }
 
 function newer(path: string, schema: number): Error {
