@@ -14,7 +14,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   provisioning: ['hub', 'ports', 'model', 'pki'],
   keys: ['ports', 'model', 'config'],
   audit: ['ports', 'model'],
-  operators: ['ports', 'model'],
+  // The gate before what cuts many off stands before those verbs, whatever head asks for them.
+  operators: ['hub', 'provisioning', 'keys', 'audit', 'ports', 'model', 'pki'],
   // Takes the copies of a running server, and unpacks them where no server runs.
   backup: ['audit', 'keys', 'sqlite', 'ports', 'model'],
   sqlite: ['keys', 'ports', 'model'],

@@ -12,7 +12,10 @@ import { Listeners } from '../net/listeners.ts'
 import type { ListenerPorts } from '../net/listeners.ts'
 import { resealKeys } from '../net/own-certificates.ts'
 import { ServerIdentity } from '../net/server-identity.ts'
+import { ownRecord } from '../audit/chain.ts'
 import { Approvals } from '../operators/approvals.ts'
+import { DangerousActs } from '../operators/dangerous-acts/dangerous-acts.ts'
+import { aboutApproval, SecondPerson } from '../operators/second-person.ts'
 import { snapshotStores } from '../sqlite/snapshot.ts'
 import type { Context } from './context.ts'
 import type { Hub } from './hub.ts'
@@ -58,17 +61,17 @@ export async function openServing(
   identity.onChange((material) => listeners.present(material))
   let accepting = true
   const steering = openSteering(context, kept, hub, identity)
+  const gate = await openGate(context, kept, hub, provisioning, steering)
   const http = await serveHttp(listeners.https, {
     ...hub,
     ...provisioning,
     ...steering,
+    ...gate,
     hubs: kept.hubs,
-    revoking: { registry: kept.stores.registry, revocations: hub.revocations, sessions: hub.sessions },
     policies: kept.stores.registry.policies,
     settings: kept.stores.registry.settings,
     operators: kept.operators,
     audit: kept.audit,
-    secondPerson: config.management.secondPerson,
     identity,
     service: {
       idScope: provisioning.idScope,
@@ -142,7 +145,7 @@ function makeHeads(
   return { mqtt, amqp }
 }
 
-/** What only operators ask for: who rests on what, what ends when, keys, backups, acts that wait for a second person. */
+/** What only operators ask for: who rests on what, what ends when, keys, backups. */
 function openSteering(context: Context, kept: Kept, hub: Hub, identity: ServerIdentity) {
   const { config, clock, random, log, metrics, onClose } = context
   const { keyring, stores, secrets, audit, hubs } = kept
@@ -168,7 +171,30 @@ function openSteering(context: Context, kept: Kept, hub: Hub, identity: ServerId
   const expiry = new ExpiryWatch({ registry, hubs, usage, server, clock, metrics, log })
   onClose(() => expiry.close())
   const backups = new Backups({ folder: config.data, keyring, snapshot: snapshotStores, clock, random, log })
-  return { keyOperations, usage, expiry, backups, approvals: new Approvals({ clock, random }) }
+  return { keyOperations, usage, expiry, backups }
+}
+
+/** Dangerous acts, and the gate before them. */
+async function openGate(
+  { config, clock, random, log, onClose }: Context,
+  { stores, audit, operators }: Kept,
+  { authorities, revocations, sessions }: Hub,
+  { enrollments }: Provisioning,
+  { keyOperations, usage }: ReturnType<typeof openSteering>,
+): Promise<{ secondPerson: SecondPerson; dangerous: DangerousActs }> {
+  const { registry } = stores
+  const approvals = await Approvals.open({
+    store: registry.approvals,
+    clock,
+    random,
+    log,
+    onExpired: (approval) => audit.note({ ...ownRecord('event', 'approval.expired'), ...aboutApproval(approval) }),
+  })
+  onClose(() => approvals.close())
+  const secondPerson = new SecondPerson({ isWanted: config.management.secondPerson, approvals, operators, audit })
+  const revoking = { registry, revocations, sessions }
+  const verbs = { authorities, usage, sessions, revoking, enrollments, keyOperations, operators }
+  return { secondPerson, dangerous: new DangerousActs({ ...verbs, secondPerson }) }
 }
 
 function tlsFolder(config: Config): string {

@@ -11,9 +11,8 @@ import { HubError } from '../errors.ts'
 import type { Alarms } from '../hub/alarms.ts'
 import type { Door } from '../hub/door/authenticate.ts'
 import type { AuthorityUsage } from '../hub/authorities/authority-usage.ts'
-import type { CertificateAuthorities } from '../hub/authorities/certificate-authorities.ts'
 import type { Crls } from '../hub/revocation/crls.ts'
-import type { RevokeParts } from '../hub/revoke.ts'
+import type { Revocations } from '../hub/revocation/revocations.ts'
 import type { Consumers } from '../hub/telemetry/consumers.ts'
 import type { Devices } from '../hub/registry/devices.ts'
 import type { ExpiryWatch } from '../hub/authorities/expiry-watch.ts'
@@ -27,11 +26,16 @@ import type { Webhooks } from '../hub/operations/webhooks.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ListenerPorts } from '../net/listeners.ts'
-import type { Approvals } from '../operators/approvals.ts'
-import type { Operators } from '../operators/operators.ts'
+import type {
+  DangerousActs,
+  HarmlessAuthorities,
+  HarmlessEnrollments,
+  HarmlessKeyOperations,
+  HarmlessOperators,
+} from '../operators/dangerous-acts/dangerous-acts.ts'
+import type { SecondPerson } from '../operators/second-person.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
 import type { PolicyStore, SettingStore } from '../ports/registry.ts'
-import type { Enrollments } from '../provisioning/enrollments.ts'
 import type { Registrar } from '../provisioning/register.ts'
 import type { RehearsalParts } from '../provisioning/rehearsal.ts'
 import { deviceApi } from './device/device-api.ts'
@@ -61,8 +65,9 @@ export interface HttpParts {
   readonly sessions: Sessions
   readonly telemetry: Telemetry
   readonly consumers: Consumers
-  readonly authorities: CertificateAuthorities
-  readonly revoking: RevokeParts
+  readonly authorities: HarmlessAuthorities
+  readonly revocations: Pick<Revocations, 'facts'>
+  readonly dangerous: DangerousActs
   readonly crls: Crls
   readonly usage: AuthorityUsage
   readonly expiry: ExpiryWatch
@@ -72,15 +77,13 @@ export interface HttpParts {
   readonly operations: Operations
   readonly webhooks: Webhooks
   readonly quarantine: Quarantine
-  readonly enrollments: Enrollments
+  readonly enrollments: HarmlessEnrollments
   readonly registrar: Registrar
   readonly policies: PolicyStore
-  readonly operators: Operators
-  readonly approvals: Approvals
+  readonly operators: HarmlessOperators
+  readonly secondPerson: SecondPerson
   readonly audit: AuditLog
-  /** Whether dangerous acts need a second person. */
-  readonly secondPerson: boolean
-  readonly keyOperations: KeyParts['keyOperations']
+  readonly keyOperations: HarmlessKeyOperations
   readonly backups: Backups
   readonly identity: KeyParts['identity']
   readonly settings: SettingStore

@@ -6,7 +6,6 @@ import type { Json } from '../audit/canonical-json.ts'
 import type { AuditRecord } from '../audit/entry.ts'
 import { withoutSecrets } from '../audit/without-secrets.ts'
 import { HubError } from '../errors.ts'
-import type { Approvals } from '../operators/approvals.ts'
 import type { Randomness } from '../ports/clock.ts'
 import { peerOfRequest } from './request-peer.ts'
 import type { Routes } from './routes.ts'
@@ -15,9 +14,6 @@ import type { Act } from './stated-access.ts'
 
 export interface RecordedActsParts {
   readonly audit: AuditLog
-  readonly approvals: Approvals
-  /** Whether dangerous acts need a second person. */
-  readonly secondPerson: boolean
   readonly random: Randomness
 }
 
@@ -27,7 +23,7 @@ type Begun = Pick<AuditRecord, 'act' | 'who' | 'from' | 'trackingId' | 'target'>
  * Writes down every act that a route states: what is wanted before it is done, how it ended before it is answered. What
  * cannot be written down first is not done.
  */
-export function recordActs(app: Routes, { audit, approvals, secondPerson, random }: RecordedActsParts): void {
+export function recordActs(app: Routes, { audit, random }: RecordedActsParts): void {
   const digestKey = createSecretKey(Buffer.from(random.bytes(32)))
   const begun = new WeakMap<FastifyRequest, Begun>()
 
@@ -35,14 +31,12 @@ export function recordActs(app: Routes, { audit, approvals, secondPerson, random
     const act = actOf(request)
     if (act === undefined) return
     const about = describe(request, act, digestKey)
-    const isDangerous = secondPerson && (await act.isDangerous?.(request)) === true
-    const approvedBy = isDangerous ? await second(request, about, { audit, approvals }) : null
     const before = await stateBefore(act, request)
     const { sequence } = await audit.append({
       ...about,
       kind: 'intent',
       before: withoutSecrets(before, digestKey),
-      detail: { wanted: withoutSecrets(request.body ?? null, digestKey), ...(approvedBy && { approvedBy }) },
+      detail: { wanted: withoutSecrets(request.body ?? null, digestKey) },
     })
     const { act: name, who, from, trackingId, target } = about
     begun.set(request, { act: name, who, from, trackingId, ...(target !== undefined && { target }), of: sequence })
@@ -81,24 +75,6 @@ async function finish(
       cause,
     })
   }
-}
-
-/** Name of the one who approved. Throws `forbidden` while nobody has. */
-async function second(
-  request: FastifyRequest,
-  about: Omit<AuditRecord, 'kind'>,
-  { audit, approvals }: Pick<RecordedActsParts, 'audit' | 'approvals'>,
-): Promise<string> {
-  const { method, url: path, body } = request
-  const taken = approvals.take({ act: about.act, operator: about.who.name, method, path, body })
-  if ('approvedBy' in taken) return taken.approvedBy
-  const { id, expires } = taken.waiting
-  if (taken.isNew)
-    await audit.append({ ...about, kind: 'event', act: 'approval.requested', detail: { id, act: about.act } })
-  throw new HubError(
-    'forbidden',
-    `This needs a second person: another operator runs 'holdfast approvals approve ${id}' before ${new Date(expires).toISOString()}, then the same command does it.`,
-  )
 }
 
 function actOf(request: FastifyRequest): Act | undefined {

@@ -11,8 +11,6 @@ export interface Act {
   readonly name: string
   /** The state that it is about to change, for the record. */
   readonly before?: (params: Readonly<Record<string, string>>) => Promise<unknown>
-  /** Whether this request cuts devices off or weakens a check, so that a second person may have to agree. */
-  readonly isDangerous?: (request: Pick<FastifyRequest, 'params' | 'body' | 'headers'>) => boolean | Promise<boolean>
 }
 
 /** Who a route lets in: each route says it, and is not served otherwise. */

@@ -27,6 +27,7 @@ export const OPERATOR_RIGHTS = [
   'audit.sign',
   'operators.read',
   'operators.write',
+  'own-token.renew',
   'approvals.read',
   'approvals.decide',
 ] as const
@@ -45,6 +46,7 @@ const READER = [
   'refusals.read',
   'alarms.read',
   'webhooks.read',
+  'own-token.renew',
 ] as const satisfies readonly OperatorRight[]
 
 /** The one table of who may do what. Keys of devices and services are for those who run them; trust is for the officer. */
@@ -92,6 +94,8 @@ export type OperatorCredential = {
   readonly created: number
   /** ms, or null for one that lasts until it is revoked. */
   readonly expires: number | null
+  /** Who made it, and was told it if it is a token; absent in what was written before that was noted. */
+  readonly madeBy?: string
 } & (
   | { readonly kind: 'token'; /** SHA-256 of the whole token, hex. */ readonly sha256: string }
   | { readonly kind: 'certificate'; /** SHA-256 of the DER, hex. */ readonly sha256: string; readonly subject: string }
@@ -101,6 +105,7 @@ export interface Operator {
   readonly name: string
   readonly role: Role
   readonly created: number
+  readonly madeBy?: string
   readonly credentials: readonly OperatorCredential[]
 }
 

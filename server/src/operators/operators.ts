@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
 import { HubError } from '../errors.ts'
 import { printable } from '../model/ids.ts'
-import { OPERATOR_NAME, OWNER_NAME } from '../model/operator.ts'
+import { OPERATOR_NAME, OWNER_NAME, roleMay } from '../model/operator.ts'
 import type { Operator, OperatorCredential, Role } from '../model/operator.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
 import type { SettingStore } from '../ports/registry.ts'
 
 const OPERATORS = 'management.operators'
 const OWNER_TOKEN = 'management.token-sha256'
+/** Who was the first, besides the owner, who could approve. */
+const SECOND_PERSON = 'management.second-person'
 /** Lets secret scanners recognise a leaked token. */
 const TOKEN_PREFIX = 'holdfast_'
 const TOKEN_BYTES = 32
@@ -21,10 +23,18 @@ export interface AuthenticatedOperator {
   readonly name: string
   readonly role: Role
   readonly method: 'token' | 'certificate'
+  /** By which he logged in; null for the owner's token. */
+  readonly credential: OperatorCredential | null
+}
+
+/** A token, whose text is told this once. */
+export interface IssuedToken {
+  readonly token: string
+  readonly credential: OperatorCredential
 }
 
 export type LogInFailure = {
-  readonly rule: 'token-signature-wrong' | 'token-expired' | 'thumbprint-mismatch'
+  readonly rule: 'token-signature-wrong' | 'token-expired' | 'thumbprint-mismatch' | 'certificate-expired'
   /** Whose credential it calls itself, as far as that is known. */
   readonly principal: string | null
 }
@@ -39,24 +49,28 @@ export class Operators {
   readonly #random: Randomness
   #operators: readonly Operator[]
   #ownerToken: string | null
+  #hadSecondPerson: boolean
   #writing: Promise<unknown> = Promise.resolve()
 
   static async open(parts: { settings: SettingStore; clock: Clock; random: Randomness }): Promise<Operators> {
     const text = await parts.settings.get(OPERATORS)
     const operators = text === null ? [] : (JSON.parse(text) as readonly Operator[])
-    return new Operators(parts, operators, await parts.settings.get(OWNER_TOKEN))
+    const [ownerToken, second] = [await parts.settings.get(OWNER_TOKEN), await parts.settings.get(SECOND_PERSON)]
+    return new Operators(parts, operators, ownerToken, second !== null)
   }
 
   private constructor(
     { settings, clock, random }: { settings: SettingStore; clock: Clock; random: Randomness },
     operators: readonly Operator[],
     ownerToken: string | null,
+    hadSecondPerson: boolean,
   ) {
     this.#settings = settings
     this.#clock = clock
     this.#random = random
     this.#operators = operators
     this.#ownerToken = ownerToken
+    this.#hadSecondPerson = hadSecondPerson || operators.some((each) => isIndependent(each))
   }
 
   /** Whether the owner's token was ever made. */
@@ -78,7 +92,7 @@ export class Operators {
   /** Tokens are found by their digest: what the search may tell by its time is of a value that nobody can choose. */
   byToken(token: string): AuthenticatedOperator | LogInFailure {
     const sha256 = digestOf(token)
-    if (sha256 === this.#ownerToken) return { name: OWNER_NAME, role: 'owner', method: 'token' }
+    if (sha256 === this.#ownerToken) return { name: OWNER_NAME, role: 'owner', method: 'token', credential: null }
     const id = /^holdfast_([0-9a-f]{12})_/.exec(token)?.[1]
     const principal = id === undefined ? null : (this.#find((each) => each.id === id)?.operator.name ?? null)
     return this.#byDigest('token', sha256) ?? { rule: 'token-signature-wrong', principal }
@@ -94,19 +108,50 @@ export class Operators {
     return this.#operators
   }
 
+  find(name: string): Operator | null {
+    return this.#operators.find((each) => each.name === name) ?? null
+  }
+
   get(name: string): Operator {
-    const operator = this.#operators.find((each) => each.name === name)
-    if (operator === undefined) throw new HubError('operation-not-found', `There is no operator '${printable(name)}'.`)
+    const operator = this.find(name)
+    if (operator === null) throw new HubError('operation-not-found', `There is no operator '${printable(name)}'.`)
     return operator
   }
 
-  async create(name: string, role: Role): Promise<Operator> {
+  /** Whether he is somebody who may approve what another one asks for. */
+  mayApprove(name: string): boolean {
+    const role = name === OWNER_NAME ? 'owner' : this.find(name)?.role
+    return role !== undefined && roleMay(role, 'approvals.decide')
+  }
+
+  /** Those who may approve and can log in. */
+  approvers(): readonly string[] {
+    const now = this.#clock.now()
+    const able = this.#operators.filter(
+      ({ name, credentials }) => this.mayApprove(name) && credentials.some((each) => isLiving(each, now)),
+    )
+    return [OWNER_NAME, ...able.map(({ name }) => name)]
+  }
+
+  /**
+   * Whether making him, or his first log-in, is what makes a second person possible at all: nobody else could approve, ever.
+   * From then on `false` for good, whoever goes.
+   */
+  isFirstApprover(name: string, role: Role): boolean {
+    if (this.#hadSecondPerson || !roleMay(role, 'approvals.decide')) return false
+    const now = this.#clock.now()
+    const others = this.#operators.filter((each) => each.name !== name && this.mayApprove(each.name))
+    const present = this.find(name)
+    return others.length === 0 && (present === null || !present.credentials.some((each) => isLiving(each, now)))
+  }
+
+  async create(name: string, role: Role, madeBy: string): Promise<Operator> {
     if (!OPERATOR_NAME.test(name) || name === OWNER_NAME)
       throw new HubError(
         'argument-invalid',
         `'${printable(name)}' cannot be the name of an operator: 1 to 64 of a-z, 0-9, '.', '_' and '-', and not '${OWNER_NAME}'.`,
       )
-    const operator: Operator = { name, role, created: this.#clock.now(), credentials: [] }
+    const operator: Operator = { name, role, created: this.#clock.now(), madeBy, credentials: [] }
     await this.#change((operators) => {
       if (operators.some((each) => each.name === name))
         throw new HubError('precondition-failed', `There is an operator '${name}' already: revoke it first.`)
@@ -118,24 +163,43 @@ export class Operators {
   }
 
   /** Another token of an operator. Its text is told once. */
-  async issueToken(name: string, expires: number | null): Promise<{ token: string; credential: OperatorCredential }> {
-    const id = this.#newId()
-    const token = `${TOKEN_PREFIX}${id}_${Buffer.from(this.#random.bytes(TOKEN_BYTES)).toString('base64url')}`
-    const credential: OperatorCredential = {
-      kind: 'token',
-      id,
-      created: this.#clock.now(),
-      expires,
-      sha256: digestOf(token),
-    }
-    await this.#addCredential(name, credential)
-    return { token, credential }
+  async issueToken(name: string, expires: number | null, madeBy: string): Promise<IssuedToken> {
+    const issued = this.#newToken(expires, madeBy)
+    await this.#addCredential(name, issued.credential)
+    return issued
+  }
+
+  /**
+   * Another token in the place of the one that he logged in by, told to him alone. It ends when that one would have.
+   * Rejects with `argument-invalid` for who has no token, or the owner's.
+   */
+  async renewToken({ name, credential }: AuthenticatedOperator): Promise<IssuedToken> {
+    if (credential?.kind !== 'token')
+      throw new HubError(
+        'argument-invalid',
+        credential === null
+          ? "The owner's token is renewed on the server: remove its file and start the server again."
+          : 'This log-in is a certificate: there is no token to renew.',
+      )
+    const issued = this.#newToken(credential.expires, name)
+    if (this.mayApprove(name)) await this.#noteSecondPerson(name)
+    await this.#change((operators) => {
+      if (!this.get(name).credentials.some(({ id }) => id === credential.id))
+        throw new HubError('precondition-failed', 'The token was revoked or renewed meanwhile.')
+      return operators.map((each) =>
+        each.name === name
+          ? { ...each, credentials: [...each.credentials.filter(({ id }) => id !== credential.id), issued.credential] }
+          : each,
+      )
+    })
+    return issued
   }
 
   /** Lets an operator in by a client certificate, which is known by its digest. `expires`: its end. */
   async addCertificate(
     name: string,
     certificate: { der: Uint8Array; subject: string; expires: number },
+    madeBy: string,
   ): Promise<OperatorCredential> {
     const sha256 = createHash('sha256').update(certificate.der).digest('hex')
     const known = this.#find((each) => each.kind === 'certificate' && each.sha256 === sha256)
@@ -147,9 +211,11 @@ export class Operators {
       id: this.#newId(),
       created: this.#clock.now(),
       expires,
+      madeBy,
       sha256,
       subject,
     }
+    if (this.mayApprove(name)) await this.#noteSecondPerson(name)
     await this.#addCredential(name, credential)
     return credential
   }
@@ -170,6 +236,19 @@ export class Operators {
     )
   }
 
+  #newToken(expires: number | null, madeBy: string): IssuedToken {
+    const id = this.#newId()
+    const token = `${TOKEN_PREFIX}${id}_${Buffer.from(this.#random.bytes(TOKEN_BYTES)).toString('base64url')}`
+    const made = { id, created: this.#clock.now(), expires, madeBy }
+    return { token, credential: { kind: 'token', ...made, sha256: digestOf(token) } }
+  }
+
+  async #noteSecondPerson(name: string): Promise<void> {
+    if (this.#hadSecondPerson) return
+    await this.#settings.put(SECOND_PERSON, name)
+    this.#hadSecondPerson = true
+  }
+
   #newId(): string {
     return Buffer.from(this.#random.bytes(ID_BYTES)).toString('hex')
   }
@@ -180,7 +259,7 @@ export class Operators {
       throw new HubError('argument-invalid', 'A credential that is over already lets nobody in.')
     return this.#change((operators) => {
       const { credentials } = this.get(name)
-      const living = credentials.filter(({ expires }) => expires === null || expires > now)
+      const living = credentials.filter((each) => isLiving(each, now))
       if (living.length >= MAX_CREDENTIALS)
         throw new HubError('argument-invalid', `'${name}' has ${MAX_CREDENTIALS} credentials: revoke one first.`)
       return operators.map((each) => (each.name === name ? { ...each, credentials: [...living, credential] } : each))
@@ -191,9 +270,9 @@ export class Operators {
     const found = this.#find((each) => each.kind === kind && each.sha256 === sha256)
     if (found === null) return null
     const { operator, credential } = found
-    if (credential.expires !== null && credential.expires <= this.#clock.now())
-      return { rule: 'token-expired', principal: operator.name }
-    return { name: operator.name, role: operator.role, method: kind }
+    if (!isLiving(credential, this.#clock.now()))
+      return { rule: kind === 'token' ? 'token-expired' : 'certificate-expired', principal: operator.name }
+    return { name: operator.name, role: operator.role, method: kind, credential }
   }
 
   #find(
@@ -219,6 +298,16 @@ export class Operators {
     await this.#settings.put(OPERATORS, JSON.stringify(changed))
     this.#operators = changed
   }
+}
+
+/** Whether he could approve by a log-in that whoever made him does not have. */
+function isIndependent({ name, role, credentials }: Operator): boolean {
+  const isOwn = credentials.some(({ kind, madeBy }) => kind === 'certificate' || madeBy === name)
+  return isOwn && roleMay(role, 'approvals.decide')
+}
+
+function isLiving({ expires }: OperatorCredential, now: number): boolean {
+  return expires === null || expires > now
 }
 
 function digestOf(token: string): string {

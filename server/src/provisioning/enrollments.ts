@@ -16,7 +16,7 @@ import type { EnrollmentStore, Registry } from '../ports/registry.ts'
 import { EnrollmentCollection } from './enrollment-collection.ts'
 import type { BulkMode, BulkResult } from './enrollment-collection.ts'
 import { groupFromDraft, individualFromDraft } from './enrollment-drafts.ts'
-import type { EnrollmentGroupDraft, IndividualEnrollmentDraft } from './enrollment-drafts.ts'
+import type { EnrollmentGroupDraft, IndividualEnrollmentDraft, NewEnrollmentGroup } from './enrollment-drafts.ts'
 
 export { BULK_MODES } from './enrollment-collection.ts'
 export type { BulkMode, BulkResult } from './enrollment-collection.ts'
@@ -42,6 +42,7 @@ export interface Page<Item> {
  */
 export class Enrollments {
   readonly #registry: Registry
+  readonly #makeKey: () => string
   readonly #individuals: EnrollmentCollection<RegistrationId, IndividualEnrollment, IndividualEnrollmentDraft>
   readonly #groups: EnrollmentCollection<EnrollmentGroupId, EnrollmentGroup, EnrollmentGroupDraft>
 
@@ -49,6 +50,7 @@ export class Enrollments {
     this.#registry = parts.registry
     const { enrollments } = parts.registry
     const makeKey = () => newKey(parts.random)
+    this.#makeKey = makeKey
     this.#individuals = new EnrollmentCollection(individualRows(enrollments, makeKey), parts)
     this.#groups = new EnrollmentCollection(groupRows(enrollments, makeKey), parts)
   }
@@ -59,6 +61,15 @@ export class Enrollments {
 
   putGroup(draft: EnrollmentGroupDraft, expected: ExpectedEtag | null): Promise<EnrollmentGroup> {
     return this.#groups.put(draft, expected)
+  }
+
+  /** The group as it is, and as this draft would leave it. Rejects with `argument-invalid`. */
+  async previewGroup(
+    draft: EnrollmentGroupDraft,
+  ): Promise<{ readonly stored: EnrollmentGroup | null; readonly next: NewEnrollmentGroup }> {
+    const id = parseEnrollmentGroupId(draft.enrollmentGroupId)
+    const stored = await this.#registry.enrollments.getGroup(id)
+    return { stored, next: groupFromDraft(draft, stored, this.#makeKey) }
   }
 
   getIndividual(id: string): Promise<IndividualEnrollment> {

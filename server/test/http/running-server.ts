@@ -61,9 +61,18 @@ export interface RunningServer {
 export async function startServer(
   t: TestContext,
   limits: { requestsPerMinute?: number } = {},
-  { settings = {}, environment = {} }: { settings?: object; environment?: Environment } = {},
+  {
+    settings = {},
+    environment = {},
+    folder: kept,
+  }: {
+    settings?: object
+    environment?: Environment
+    /** What a server that was stopped has left, which is removed with the test that made it. */
+    folder?: string
+  } = {},
 ): Promise<RunningServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
+  const folder = kept ?? (await mkdtemp(join(tmpdir(), 'holdfast-http-')))
   const time = { skew: 0 }
   const app = await startApp(configOf(folder, limits, settings), {
     clock: { now: () => Date.now() + time.skew },
@@ -73,7 +82,7 @@ export async function startServer(
   // What runs after a test runs in the order in which it was asked for.
   t.after(async () => {
     await app.close()
-    await rm(folder, { recursive: true })
+    if (kept === undefined) await rm(folder, { recursive: true })
   })
   const port = app.ports.https
   const rootPem = await readFile(app.rootFile ?? '', 'utf8')

@@ -93,29 +93,3 @@ test('operators, their names and credentials are bounded', async (t) => {
   assert.equal((await server.operate('/operators/ada', { method: 'DELETE' })).status, 204)
   assert.equal((await issue()).status, 404)
 })
-
-test('a dangerous act waits for a second person, is done once, and only as it was approved', async (t) => {
-  const server = await startServer(t, {}, { settings: { management: { secondPerson: true } } })
-  const officer = await makeOperator(server, 'sofia', 'security-officer')
-  const root = await makeRoot('Plant')
-  const authority = '/hubs/plant/authorities/line'
-  assert.equal((await server.operate(authority, { method: 'PUT', body: { certificate: root.pem } })).status, 200)
-  const remove = () => server.operate(authority, { method: 'DELETE' })
-  const first = await remove()
-  assert.equal(first.status, 403)
-  assert.match(first.json.error.message, /second person/)
-  const [waiting] = (await server.operate('/approvals')).json.value
-  assert.deepEqual([waiting.act, waiting.requestedBy, waiting.approvedBy], ['authority.delete', 'owner', null])
-  assert.equal((await remove()).status, 403)
-  assert.equal((await server.operate('/approvals')).json.value.length, 1)
-  const approve = `/holdfast/v1/approvals/${waiting.id}/approve`
-  assert.equal((await server.operate(approve.slice('/holdfast/v1'.length), { method: 'POST' })).status, 403)
-  assert.equal((await server.ask(approve, { method: 'POST', headers: officer })).status, 200)
-  // What sofia approved was of the owner and of this CA.
-  assert.equal((await server.ask(`/holdfast/v1${authority}`, { method: 'DELETE', headers: officer })).status, 403)
-  assert.equal((await remove()).status, 204)
-  assert.equal((await server.operate(authority, { method: 'PUT', body: { certificate: root.pem } })).status, 200)
-  assert.equal((await remove()).status, 403)
-  server.skew = 2 * 60 * 60 * 1000
-  assert.deepEqual((await server.operate('/approvals')).json.value, [])
-})

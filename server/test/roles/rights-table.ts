@@ -91,6 +91,7 @@ export const OPERATOR_ROUTES: Readonly<Record<string, OperatorRight>> = {
   'POST /holdfast/v1/keys/server-certificate/renew': 'keys.rotate',
   'POST /holdfast/v1/operators/:name/certificates': 'operators.write',
   'POST /holdfast/v1/operators/:name/tokens': 'operators.write',
+  'POST /holdfast/v1/own-token/renew': 'own-token.renew',
   'POST /holdfast/v1/provisioning/policies/:name/rotate': 'policies.rotate',
   'POST /subscriptions/:subscription/providers/Microsoft.Devices/checkNameAvailability': 'server.read',
   'POST /subscriptions/:subscription/providers/Microsoft.Devices/checkProvisioningServiceNameAvailability':
@@ -136,6 +137,7 @@ const READER = [
   'refusals.read',
   'alarms.read',
   'webhooks.read',
+  'own-token.renew',
 ] as const
 
 /** What each role may do, written down a second time: a change of one of the two must be meant. */

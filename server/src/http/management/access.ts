@@ -7,7 +7,8 @@ import { roleMay } from '../../model/operator.ts'
 import type { OperatorRight } from '../../model/operator.ts'
 import type { Peer } from '../../model/peer.ts'
 import type { RefusalRule } from '../../model/refusal.ts'
-import type { AuthenticatedOperator, LogInFailure, Operators } from '../../operators/operators.ts'
+import type { AuthenticatedOperator, LogInFailure } from '../../operators/operators.ts'
+import type { HarmlessOperators } from '../../operators/dangerous-acts/dangerous-acts.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { authorizationOf, bearerTokenOf } from '../authorization.ts'
 import { peerOfRequest } from '../request-peer.ts'
@@ -27,7 +28,7 @@ export interface OperatorRoute {
 }
 
 interface AccessParts {
-  readonly operators: Operators
+  readonly operators: Pick<HarmlessOperators, 'byToken' | 'byCertificate'>
   readonly refusals: Refusals
   readonly audit: AuditLog
   readonly clock: Clock

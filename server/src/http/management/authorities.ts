@@ -1,13 +1,12 @@
 import { parseCertificate } from '@holdfast/pki'
 import { Type } from 'typebox'
-import type { Static } from 'typebox'
-import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import type { CertificateAuthority } from '../../model/certificate-authority.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import type { ExpectedEtag } from '../../model/etag.ts'
+import type { DangerousActs, HarmlessAuthorities } from '../../operators/dangerous-acts/dangerous-acts.ts'
+import { askerOf } from '../asker.ts'
 import { certificateFromText } from '../resource-manager/certificate-text.ts'
-import { replacesAuthority } from '../resource-manager/certificates.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import { peerOfRequest } from '../request-peer.ts'
 import type { Routes } from '../routes.ts'
@@ -31,12 +30,13 @@ const ONE = `${ALL}/:name`
 
 export interface AuthorityParts {
   readonly hubs: Hubs
-  readonly authorities: CertificateAuthorities
+  readonly authorities: HarmlessAuthorities
+  readonly dangerous: Pick<DangerousActs, 'authorities'>
   readonly access: ManagementAccess
 }
 
 /** The register of CAs for the operator. Without If-Match a change goes to whatever version is there. */
-export function authorityRoutes(routes: Routes, { hubs, authorities, access }: AuthorityParts): void {
+export function authorityRoutes(routes: Routes, { hubs, authorities, dangerous, access }: AuthorityParts): void {
   const before: Act['before'] = async ({ hub = '', name = '' }) =>
     authorityJson(await authorities.get(hubNamed(hubs, hub).name, name))
   routes.get(
@@ -60,18 +60,14 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, access }: A
   routes.put(
     ONE,
     {
-      ...access.may('authorities.write', {
-        name: 'authority.register',
-        before,
-        isDangerous: ({ body, headers }) =>
-          replacesAuthority(headers) || (body as Static<typeof AuthorityBody>).verified === true,
-      }),
+      ...access.may('authorities.write', { name: 'authority.register', before }),
       schema: { tags, summary: 'Register', params: AuthorityParams, body: AuthorityBody },
     },
     async (request) => {
       const { params, body, headers } = request
       const ifMatch = headers['if-match']
-      const authority = await authorities.put(
+      const authority = await dangerous.authorities.put(
+        askerOf(request),
         hubNamed(hubs, params.hub).name,
         params.name,
         certificateFromText(body.certificate),
@@ -87,11 +83,17 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, access }: A
   routes.delete(
     ONE,
     {
-      ...access.may('authorities.write', { name: 'authority.delete', before, isDangerous: () => true }),
+      ...access.may('authorities.write', { name: 'authority.delete', before }),
       schema: { tags, summary: 'Delete', params: AuthorityParams },
     },
-    async ({ params, headers }, reply) => {
-      await authorities.delete(hubNamed(hubs, params.hub).name, params.name, expectedOf(headers))
+    async (request, reply) => {
+      const { params, headers } = request
+      await dangerous.authorities.delete(
+        askerOf(request),
+        hubNamed(hubs, params.hub).name,
+        params.name,
+        expectedOf(headers),
+      )
       return reply.code(204).send()
     },
   )
@@ -131,8 +133,6 @@ function expectedOf(headers: { 'if-match'?: string | undefined }): ExpectedEtag 
   return parseIfMatch(headers['if-match'] ?? '*')
 }
 
-function authorityJson(authority: CertificateAuthority) {
-  const certificate = parseCertificate(authority.certificate)
 /** The code is for those who may prove with it. */
 function hideCode<Shown extends { code?: string }>(shown: Shown, mayProve: boolean): Omit<Shown, 'code'> {
   if (mayProve) return shown
@@ -140,6 +140,8 @@ function hideCode<Shown extends { code?: string }>(shown: Shown, mayProve: boole
   return rest
 }
 
+function authorityJson(authority: CertificateAuthority) {
+  const certificate = parseCertificate(authority.certificate)
   const { state } = authority
   return {
     hub: authority.hub as string,

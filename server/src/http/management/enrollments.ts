@@ -1,13 +1,15 @@
 import { Type } from 'typebox'
 import type { EnrollmentGroup, IndividualEnrollment } from '../../model/enrollment.ts'
 import { parseIfMatch } from '../../model/etag.ts'
-import type { Enrollments, Page } from '../../provisioning/enrollments.ts'
+import type { DangerousActs, HarmlessEnrollments } from '../../operators/dangerous-acts/dangerous-acts.ts'
+import type { Page } from '../../provisioning/enrollments.ts'
 import {
   attestationMechanismJson,
   enrollmentGroupJson,
   individualEnrollmentJson,
 } from '../../provisioning/wire-enrollment.ts'
 import { registrationStateJson } from '../../provisioning/wire-registration.ts'
+import { askerOf } from '../asker.ts'
 import { EnrollmentGroupBody, IndividualEnrollmentBody } from '../provisioning/enrollment-bodies.ts'
 import type { Routes } from '../routes.ts'
 import type { Act } from '../stated-access.ts'
@@ -26,7 +28,8 @@ const PageQuery = Type.Object({
 })
 
 export interface ManagedEnrollmentParts {
-  readonly enrollments: Enrollments
+  readonly enrollments: HarmlessEnrollments
+  readonly dangerous: Pick<DangerousActs, 'groups'>
   readonly access: ManagementAccess
 }
 
@@ -89,7 +92,7 @@ export function managedEnrollmentRoutes(routes: Routes, { enrollments, access }:
 }
 
 /** Enrollment groups and what registered through them. */
-export function managedGroupRoutes(routes: Routes, { enrollments, access }: ManagedEnrollmentParts): void {
+export function managedGroupRoutes(routes: Routes, { enrollments, dangerous, access }: ManagedEnrollmentParts): void {
   const before: Act['before'] = async ({ id = '' }) => showGroup(await enrollments.getGroup(id))
   const all = '/holdfast/v1/enrollment-groups'
   const one = `${all}/:id`
@@ -115,9 +118,9 @@ export function managedGroupRoutes(routes: Routes, { enrollments, access }: Mana
       ...access.may('enrollments.write', { name: 'enrollment-group.put', before }),
       schema: { tags, summary: 'Create or replace a group', params: IdParams, body: GroupBody },
     },
-    async ({ params, body, headers }) => {
-      const draft = { ...body, enrollmentGroupId: params.id }
-      return showGroup(await enrollments.putGroup(draft, expectedOf(headers)))
+    async (request) => {
+      const draft = { ...request.body, enrollmentGroupId: request.params.id }
+      return showGroup(await dangerous.groups.put(askerOf(request), draft, expectedOf(request.headers)))
     },
   )
   routes.delete(
@@ -127,7 +130,7 @@ export function managedGroupRoutes(routes: Routes, { enrollments, access }: Mana
       schema: { tags, summary: 'Delete a group', params: IdParams },
     },
     async (request, reply) => {
-      await enrollments.deleteGroup(request.params.id, expectedOf(request.headers))
+      await dangerous.groups.delete(askerOf(request), request.params.id, expectedOf(request.headers))
       return reply.code(204).send()
     },
   )

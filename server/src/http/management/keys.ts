@@ -4,10 +4,11 @@ import { HubError } from '../../errors.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import { tokenSource } from '../../keys/configured-source.ts'
 import type { KekSource } from '../../keys/kek-source.ts'
-import type { KeyOperations } from '../../keys/key-operations.ts'
 import { parsePkcs11Uri } from '../../keys/pkcs11-uri.ts'
 import { parseDeviceId } from '../../model/ids.ts'
 import type { ServerIdentity } from '../../net/server-identity.ts'
+import type { DangerousActs, HarmlessKeyOperations } from '../../operators/dangerous-acts/dangerous-acts.ts'
+import { askerOf } from '../asker.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import type { Routes } from '../routes.ts'
 import type { ManagementAccess } from './access.ts'
@@ -47,7 +48,8 @@ const KekBody = Type.Object(
 )
 
 export interface KeyParts {
-  readonly keyOperations: Pick<KeyOperations, 'facts' | 'rotateKek' | 'rotateDataKey' | 'startReseal' | 'startErasure'>
+  readonly keyOperations: HarmlessKeyOperations
+  readonly dangerous: Pick<DangerousActs, 'keys'>
   readonly identity: Pick<ServerIdentity, 'renew' | 'material'>
   readonly hubs: Hubs
   readonly access: ManagementAccess
@@ -67,7 +69,7 @@ function placeIn({ passphrase, keyFile, keyToken, tokenPin }: Static<typeof KekB
 }
 
 /** Keys of the server itself, turned over while it runs. */
-export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, access }: KeyParts): void {
+export function keyRoutes(routes: Routes, { keyOperations, dangerous, identity, hubs, access }: KeyParts): void {
   routes.get(
     '/holdfast/v1/keys',
     { ...access.may('keys.read'), schema: { tags, summary: 'Show what seals the data' } },
@@ -76,11 +78,11 @@ export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, acces
   routes.post(
     '/holdfast/v1/keys/kek/rotate',
     {
-      ...access.may('keys.rotate', { name: 'keys.rotate-kek', isDangerous: () => true }),
+      ...access.may('keys.rotate', { name: 'keys.rotate-kek' }),
       schema: { tags, summary: 'Wrap the data keys with a new key-encryption key', body: KekBody },
     },
-    async ({ body }) => {
-      await keyOperations.rotateKek(placeIn(body))
+    async (request) => {
+      await dangerous.keys.rotateKek(askerOf(request), placeIn(request.body))
       return keyOperations.facts()
     },
   )
@@ -109,15 +111,16 @@ export function keyRoutes(routes: Routes, { keyOperations, identity, hubs, acces
   routes.post(
     '/holdfast/v1/hubs/:hub/devices/:deviceId/erase-events',
     {
-      ...access.may('keys.rotate', { name: 'keys.erase', isDangerous: () => true }),
+      ...access.may('keys.rotate', { name: 'keys.erase' }),
       schema: {
         tags,
         summary: 'Begin to empty the stored events of a deleted device',
         params: Type.Object({ hub: Type.String(), deviceId: Type.String() }),
       },
     },
-    async ({ params }, reply) => {
-      keyOperations.startErasure(hubNamed(hubs, params.hub).name, parseDeviceId(params.deviceId))
+    async (request, reply) => {
+      const { hub, deviceId } = request.params
+      await dangerous.keys.startErasure(askerOf(request), hubNamed(hubs, hub).name, parseDeviceId(deviceId))
       return reply.code(202).send(keyOperations.facts().erasure)
     },
   )

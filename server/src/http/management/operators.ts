@@ -3,9 +3,12 @@ import { Type } from 'typebox'
 import { HubError } from '../../errors.ts'
 import { ROLES } from '../../model/operator.ts'
 import type { Operator, OperatorCredential } from '../../model/operator.ts'
-import type { Approval, Approvals } from '../../operators/approvals.ts'
-import type { Operators } from '../../operators/operators.ts'
+import type { Approval } from '../../model/approval.ts'
+import { DANGEROUS_ACTS } from '../../model/dangerous-act.ts'
+import type { DangerousActs, HarmlessOperators } from '../../operators/dangerous-acts/dangerous-acts.ts'
+import type { SecondPerson } from '../../operators/second-person.ts'
 import type { Clock } from '../../ports/clock.ts'
+import { askerOf } from '../asker.ts'
 import { certificateFromText } from '../resource-manager/certificate-text.ts'
 import type { Routes } from '../routes.ts'
 import type { Act } from '../stated-access.ts'
@@ -38,14 +41,15 @@ const ALL = '/holdfast/v1/operators'
 const ONE = `${ALL}/:name`
 
 export interface OperatorRoutesParts {
-  readonly operators: Operators
-  readonly approvals: Approvals
+  readonly operators: HarmlessOperators
+  readonly dangerous: Pick<DangerousActs, 'operators'>
+  readonly secondPerson: SecondPerson
   readonly clock: Clock
   readonly access: ManagementAccess
 }
 
 /** Who runs the server, in which role, and how they log in. */
-export function operatorRoutes(routes: Routes, { operators, access }: OperatorRoutesParts): void {
+export function operatorRoutes(routes: Routes, { operators, dangerous, access }: OperatorRoutesParts): void {
   const before: Act['before'] = async ({ name = '' }) => operatorJson(operators.get(name))
   const change = (name: string): ReturnType<typeof access.may> => access.may('operators.write', { name, before })
 
@@ -55,7 +59,10 @@ export function operatorRoutes(routes: Routes, { operators, access }: OperatorRo
   routes.put(
     ONE,
     { ...change('operator.create'), schema: { tags, summary: 'Create', params: NameParams, body: OperatorBody } },
-    async ({ params, body }) => operatorJson(await operators.create(params.name, body.role)),
+    async (request) => {
+      const { params, body } = request
+      return operatorJson(await dangerous.operators.create(askerOf(request), params.name, body.role))
+    },
   )
   routes.delete(
     ONE,
@@ -79,17 +86,30 @@ export function operatorRoutes(routes: Routes, { operators, access }: OperatorRo
 }
 
 /** Ways to log in. The text of a token is told once, when it is made. */
-export function operatorCredentialRoutes(routes: Routes, { operators, clock, access }: OperatorRoutesParts): void {
+export function operatorCredentialRoutes(routes: Routes, parts: OperatorRoutesParts): void {
+  const { operators, dangerous, clock, access } = parts
   routes.post(
     `${ONE}/tokens`,
     {
       ...access.may('operators.write', { name: 'operator.issue-token' }),
       schema: { tags, summary: 'Make a token', params: NameParams, body: TokenBody },
     },
-    async ({ params, body }, reply) => {
+    async (request, reply) => {
+      const { params, body } = request
       const expires = clock.now() + (body.expiresIn ?? DEFAULT_SECONDS) * 1000
-      const { token, credential } = await operators.issueToken(params.name, expires)
+      const { token, credential } = await dangerous.operators.issueToken(askerOf(request), params.name, expires)
       return reply.code(201).send({ token, ...credentialJson(credential) })
+    },
+  )
+  routes.post(
+    '/holdfast/v1/own-token/renew',
+    {
+      ...access.may('own-token.renew', { name: 'operator.renew-token' }),
+      schema: { tags, summary: 'Another token in the place of the one that is shown' },
+    },
+    async (request) => {
+      const { token, credential } = await operators.renewToken(access.operatorOf(request))
+      return { token, ...credentialJson(credential) }
     },
   )
   routes.post(
@@ -98,61 +118,65 @@ export function operatorCredentialRoutes(routes: Routes, { operators, clock, acc
       ...access.may('operators.write', { name: 'operator.add-certificate' }),
       schema: { tags, summary: 'Add a client certificate', params: NameParams, body: CertificateBody },
     },
-    async ({ params, body }, reply) => {
+    async (request, reply) => {
+      const { params, body } = request
       const { der, subject, notAfter, isCa } = parseCertificate(certificateFromText(body.certificate))
       if (isCa) throw new HubError('argument-invalid', 'A CA certificate logs nobody in: give the one of the operator.')
       const certificate = { der, subject: subject.toString(), expires: notAfter }
-      return reply.code(201).send(credentialJson(await operators.addCertificate(params.name, certificate)))
+      const added = await dangerous.operators.addCertificate(askerOf(request), params.name, certificate)
+      return reply.code(201).send(credentialJson(added))
     },
   )
 }
 
 /** Dangerous acts that wait for a second person. */
-export function approvalRoutes(routes: Routes, { approvals, access }: OperatorRoutesParts): void {
+export function approvalRoutes(routes: Routes, { secondPerson, access }: OperatorRoutesParts): void {
+  const before: Act['before'] = async ({ id = '' }) => approvalJson(secondPerson.get(id))
   const one = '/holdfast/v1/approvals/:id'
   routes.get(
     '/holdfast/v1/approvals',
     { ...access.may('approvals.read'), schema: { tags, summary: 'List what waits for a second person' } },
-    async () => ({ value: approvals.list().map(approvalJson) }),
+    async () => ({ value: secondPerson.list().map(approvalJson) }),
   )
   routes.post(
     `${one}/approve`,
     {
-      ...access.may('approvals.decide', { name: 'approval.approve' }),
+      ...access.may('approvals.decide', { name: 'approval.approve', before }),
       schema: { tags, summary: 'Let the act be done, once', params: ApprovalParams },
     },
-    async (request) => approvalJson(approvals.approve(request.params.id, access.operatorOf(request).name)),
+    async (request) => approvalJson(await secondPerson.approve(request.params.id, access.operatorOf(request))),
   )
   routes.post(
     `${one}/deny`,
     {
-      ...access.may('approvals.decide', { name: 'approval.deny' }),
+      ...access.may('approvals.decide', { name: 'approval.deny', before }),
       schema: { tags, summary: 'Deny', params: ApprovalParams },
     },
     async ({ params }, reply) => {
-      approvals.deny(params.id)
+      await secondPerson.deny(params.id)
       return reply.code(204).send()
     },
   )
 }
 
-function operatorJson({ name, role, created, credentials }: Operator) {
-  return { name, role, created: iso(created), credentials: credentials.map(credentialJson) }
+function operatorJson({ name, role, created, madeBy, credentials }: Operator) {
+  return { name, role, created: iso(created), madeBy: madeBy ?? null, credentials: credentials.map(credentialJson) }
 }
 
 function credentialJson(credential: OperatorCredential) {
-  const { id, kind, created, expires } = credential
+  const { id, kind, created, expires, madeBy } = credential
   return {
     id,
     kind,
     created: iso(created),
+    madeBy: madeBy ?? null,
     expires: expires === null ? null : iso(expires),
     ...(credential.kind === 'certificate' && { subject: credential.subject, sha256: credential.sha256 }),
   }
 }
 
-function approvalJson({ requestedAt, expires, ...approval }: Approval) {
-  return { ...approval, requestedAt: iso(requestedAt), expires: iso(expires) }
+function approvalJson({ request: _request, state: _state, requestedAt, expires, ...approval }: Approval) {
+  return { ...approval, does: DANGEROUS_ACTS[approval.act], requestedAt: iso(requestedAt), expires: iso(expires) }
 }
 
 function iso(ms: number): string {

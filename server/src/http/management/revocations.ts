@@ -1,21 +1,23 @@
-import { certificateId, decodePem, parseCertificate, ParseError } from '@holdfast/pki'
+import { decodePem, parseCertificate, ParseError } from '@holdfast/pki'
 import type { Certificate } from '@holdfast/pki'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { HubError } from '../../errors.ts'
-import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
 import type { Crls } from '../../hub/revocation/crls.ts'
 import { MAX_CRL_BYTES } from '../../hub/revocation/crls.ts'
 import type { Devices } from '../../hub/registry/devices.ts'
 import { isDownloadable } from '../../hub/revocation/download.ts'
 import type { Hubs } from '../../hub/hubs.ts'
-import { authorityTarget, certificateTarget, revokeDevice, serialTarget, thumbprintTarget } from '../../hub/revoke.ts'
-import type { Revoked, RevokeParts } from '../../hub/revoke.ts'
-import type { RevocationOrder } from '../../hub/revocation/revocations.ts'
+import { authorityTarget, certificateTarget, serialTarget, thumbprintTarget } from '../../hub/revoke.ts'
+import type { Revoked } from '../../hub/revoke.ts'
+import type { RevocationOrder, Revocations } from '../../hub/revocation/revocations.ts'
 import type { HubName } from '../../model/ids.ts'
 import { parseDeviceId } from '../../model/ids.ts'
 import type { Revocation, RevocationRule, RevocationTarget, StoredCrl } from '../../model/revocation.ts'
 import { describeTarget, REVOCATION_REASONS } from '../../model/revocation.ts'
+import type { DangerousActs, HarmlessAuthorities } from '../../operators/dangerous-acts/dangerous-acts.ts'
+import { askerOf } from '../asker.ts'
 import { certificateFromText } from '../resource-manager/certificate-text.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import { peerOfRequest } from '../request-peer.ts'
@@ -58,38 +60,35 @@ const RuleBody = Type.Object(
 export interface RevocationRoutesParts {
   readonly hubs: Hubs
   readonly devices: Devices
-  readonly authorities: CertificateAuthorities
-  readonly revoking: RevokeParts
+  readonly authorities: HarmlessAuthorities
+  readonly revocations: Pick<Revocations, 'facts'>
+  readonly dangerous: Pick<DangerousActs, 'revocations'>
   readonly crls: Crls
   readonly access: ManagementAccess
 }
 
 /** What is revoked, by whom and why. A revocation has its effect before the answer is sent. */
 export function revocationRoutes(routes: Routes, parts: RevocationRoutesParts): void {
-  const { hubs, revoking, access } = parts
+  const { hubs, revocations, dangerous, access } = parts
   const all = '/holdfast/v1/hubs/:hub/revocations'
 
   routes.get(
     all,
     { ...access.may('revocations.read'), schema: { tags, summary: 'List', params: HubParams } },
     async ({ params }) => ({
-      value: revoking.revocations.facts(hubNamed(hubs, params.hub).name).rows().map(revocationJson),
+      value: revocations.facts(hubNamed(hubs, params.hub).name).rows().map(revocationJson),
     }),
   )
   routes.post(
     all,
     {
-      ...access.may('revocations.write', {
-        name: 'revocation.revoke',
-        isDangerous: (request) => revokesAuthority(request, parts),
-      }),
+      ...access.may('revocations.write', { name: 'revocation.revoke' }),
       schema: { tags, summary: 'Revoke', params: HubParams, body: RevokeBody },
     },
     async (request) => {
       const { params, body } = request
-      const by = body.by ?? `an operator at ${peerOfRequest(request).address}`
-      const { revocations, closed } = await revoke(hubNamed(hubs, params.hub).name, body, by, parts)
-      return { revocations: revocations.map(revocationJson), closedSessions: closed }
+      const revoked = await revoke(request, hubNamed(hubs, params.hub).name, body, parts)
+      return { revocations: revoked.revocations.map(revocationJson), closedSessions: revoked.closed }
     },
   )
   routes.post(
@@ -98,14 +97,16 @@ export function revocationRoutes(routes: Routes, parts: RevocationRoutesParts): 
       ...access.may('revocations.write', { name: 'revocation.lift' }),
       schema: { tags, summary: 'Lift a certificateHold', params: HubParams, body: LiftBody },
     },
-    async ({ params, body }) =>
-      revocationJson(await revoking.revocations.lift(hubNamed(hubs, params.hub).name, body.id)),
+    async (request) => {
+      const { name } = hubNamed(hubs, request.params.hub)
+      return revocationJson(await dangerous.revocations.lift(askerOf(request), name, request.body.id))
+    },
   )
 }
 
 /** CRLs, and how each CA's certificates are checked. */
 export function crlRoutes(routes: Routes, parts: RevocationRoutesParts): void {
-  const { hubs, crls, revoking, access } = parts
+  const { hubs, crls, revocations, dangerous, access } = parts
   const all = '/holdfast/v1/hubs/:hub/crls'
   const rules = '/holdfast/v1/hubs/:hub/revocation-rules'
 
@@ -129,22 +130,24 @@ export function crlRoutes(routes: Routes, parts: RevocationRoutesParts): void {
     rules,
     { ...access.may('revocations.read'), schema: { tags, summary: 'List rules', params: HubParams } },
     async ({ params }) => ({
-      value: revoking.revocations.facts(hubNamed(hubs, params.hub).name).rules().map(ruleJson),
+      value: revocations.facts(hubNamed(hubs, params.hub).name).rules().map(ruleJson),
     }),
   )
   routes.put(
     rules,
     {
-      ...access.may('revocations.write', { name: 'revocation-rule.set', isDangerous: switchesOff }),
+      ...access.may('revocations.write', { name: 'revocation-rule.set' }),
       schema: { tags, summary: 'Set the rule of a CA', params: HubParams, body: RuleBody },
     },
-    async ({ params, body }) => {
+    async (request) => {
+      const { params, body } = request
       const { authority, ...changes } = body
       const urls = [...(changes.crlUrls ?? []), ...(changes.ocsp?.url ? [changes.ocsp.url] : [])]
       for (const url of urls)
         if (!isDownloadable(url)) throw new HubError('argument-invalid', `'${url}' is no http or https address.`)
       const hub = hubNamed(hubs, params.hub).name
-      return ruleJson(await revoking.revocations.setRule(hub, await authorityOf(hub, authority, parts), changes))
+      const certificate = await authorityOf(hub, authority, parts)
+      return ruleJson(await dangerous.revocations.setRule(askerOf(request), hub, certificate, changes))
     },
   )
 }
@@ -163,41 +166,16 @@ export function publishedCrlRoutes(routes: Routes, { crls }: Pick<RevocationRout
   })
 }
 
-/** A CA takes everything below it along, also when it is named by a digest or number of its certificate. */
-async function revokesAuthority(
-  { params, body }: { readonly params: unknown; readonly body: unknown },
-  { hubs, authorities, revoking }: RevocationRoutesParts,
-): Promise<boolean> {
-  const wanted = body as RevokeRequest
-  if (wanted.authority !== undefined) return true
-  if (wanted.certificate !== undefined) return certificateOf(wanted.certificate).isCa
-  if (wanted.thumbprint === undefined && wanted.serial === undefined) return false
-  const target = targetOf(wanted)
-  const { name } = hubNamed(hubs, (params as Static<typeof HubParams>).hub)
-  const registered = (await authorities.list(name)).map(({ certificate }) => parseCertificate(certificate))
-  const [seen] = revoking.revocations.known.matching((known) => isMeant(target, known))
-  return seen !== undefined || registered.some((authority) => isMeant(target, authority))
-}
-
-function isMeant(target: RevocationTarget, certificate: Certificate): boolean {
-  if (target.kind === 'thumbprint') return [certificate.sha1, certificate.sha256].includes(target.thumbprint)
-  return target.kind === 'certificate' && certificateId(certificate) === target.certificateId
-}
-
-function switchesOff({ body }: { readonly body: unknown }): boolean {
-  return (body as Static<typeof RuleBody>).policy === 'off'
-}
-
 type RevokeRequest = Static<typeof RevokeBody>
 
 async function revoke(
+  request: FastifyRequest,
   hub: HubName,
   body: RevokeRequest,
-  by: string,
-  { devices, revoking }: RevocationRoutesParts,
+  { devices, dangerous }: RevocationRoutesParts,
 ): Promise<Revoked> {
   const order: RevocationOrder = {
-    by,
+    by: body.by ?? `an operator at ${peerOfRequest(request).address}`,
     reason: body.reason ?? 'unspecified',
     ...(body.revokedAt !== undefined && { revokedAt: Date.parse(body.revokedAt) }),
   }
@@ -210,9 +188,9 @@ async function revoke(
       'Name one thing to revoke: certificate, thumbprint, issuer and serial, authority, or device.',
     )
   if (body.device !== undefined)
-    return revokeDevice(hub, await devices.get(hub, parseDeviceId(body.device)), order, revoking)
-  const { revocation, closed } = await revoking.revocations.revoke(hub, targetOf(body), order)
-  return { revocations: [revocation], closed }
+    return dangerous.revocations.revokeDevice(hub, await devices.get(hub, parseDeviceId(body.device)), order)
+  const certificate = body.certificate === undefined ? null : certificateOf(body.certificate)
+  return dangerous.revocations.revoke(askerOf(request), hub, targetOf(body), order, certificate)
 }
 
 function targetOf({ certificate, thumbprint, issuer, serial, authority }: RevokeRequest): RevocationTarget {

@@ -1,10 +1,10 @@
-import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
 import type { Devices } from '../../hub/registry/devices.ts'
 import type { HubDefinition, Hubs } from '../../hub/hubs.ts'
 import type { Refusals } from '../../hub/refusals/refusals.ts'
 import type { Sessions } from '../../hub/sessions/sessions.ts'
 import type { ListenerPorts } from '../../net/listeners.ts'
 import type { Clock } from '../../ports/clock.ts'
+import type { HarmlessAuthorities } from '../../operators/dangerous-acts/dangerous-acts.ts'
 import type { ProvisioningServiceFacts } from '../resource-manager/provisioning-services.ts'
 import type { Routes } from '../routes.ts'
 import type { ManagementAccess } from './access.ts'
@@ -15,7 +15,7 @@ export interface StatusParts {
   readonly hubs: Hubs
   readonly devices: Devices
   readonly sessions: Sessions
-  readonly authorities: CertificateAuthorities
+  readonly authorities: Pick<HarmlessAuthorities, 'list'>
   readonly refusals: Refusals
   readonly service: ProvisioningServiceFacts
   readonly ports: () => ListenerPorts

@@ -2,9 +2,8 @@ import { Type } from 'typebox'
 import type { AuthorityUsage, AuthorityUse, AuthorityUser } from '../../hub/authorities/authority-usage.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import type { Sessions } from '../../hub/sessions/sessions.ts'
-import { anchorGround, certificateGround } from '../../model/ground.ts'
-import type { HubName } from '../../model/ids.ts'
 import { parseDeviceId } from '../../model/ids.ts'
+import { liveBelow } from '../../operators/dangerous-acts/cut-off.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import type { Routes } from '../routes.ts'
 import type { ManagementAccess } from './access.ts'
@@ -30,18 +29,14 @@ export interface UsageParts {
 
 /** Who rests on which CA, so that one knows when a CA can go. */
 export function usageRoutes(routes: Routes, { hubs, usage, sessions, access }: UsageParts): void {
-  /** Live sessions that rest on a CA and end with it. */
-  const connected = (hub: HubName, { ids }: AuthorityUse): number =>
-    new Set(
-      ids.flatMap((id) => [certificateGround(hub, id), anchorGround(hub, id)]).flatMap((ground) => sessions.on(ground)),
-    ).size
-
   routes.get(
     '/holdfast/v1/hubs/:hub/authority-usage',
     { ...access.may('authorities.read'), schema: { tags, summary: 'Count the devices of each CA', params: HubParams } },
     async ({ params }) => {
       const hub = hubNamed(hubs, params.hub).name
-      return { value: (await usage.list(hub)).map((each) => ({ ...useJson(each), connected: connected(hub, each) })) }
+      return {
+        value: (await usage.list(hub)).map((each) => ({ ...useJson(each), connected: liveBelow(sessions, hub, each) })),
+      }
     },
   )
   routes.get(

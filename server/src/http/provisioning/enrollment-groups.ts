@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { attestationMechanismJson, bulkResultJson, enrollmentGroupJson } from '../../provisioning/wire-enrollment.ts'
+import { askerOf } from '../asker.ts'
 import { announceNextPage, requestedPage } from '../paging.ts'
 import type { Routes } from '../routes.ts'
 import { BulkGroupBody, EnrollmentGroupBody, QueryBody } from './enrollment-bodies.ts'
@@ -45,7 +46,7 @@ export function enrollmentGroupReadRoutes(routes: Routes, { door, enrollments }:
   )
 }
 
-export function enrollmentGroupWriteRoutes(routes: Routes, { door, enrollments }: EnrollmentParts): void {
+export function enrollmentGroupWriteRoutes(routes: Routes, { door, dangerous }: EnrollmentParts): void {
   const write = (act: string) => requireProvisioningRight(door, 'EnrollmentWrite', { name: act })
 
   routes.put(
@@ -58,7 +59,7 @@ export function enrollmentGroupWriteRoutes(routes: Routes, { door, enrollments }
     async (request, reply) => {
       const enrollmentGroupId = sameId(request.params.id, request.body.enrollmentGroupId)
       const draft = { ...request.body, enrollmentGroupId }
-      const group = await enrollments.putGroup(draft, expectedOf(request.headers['if-match']))
+      const group = await dangerous.groups.put(askerOf(request), draft, expectedOf(request.headers['if-match']))
       return reply.header('etag', quotedEtag(group.etag)).send(enrollmentGroupJson(group))
     },
   )
@@ -66,7 +67,7 @@ export function enrollmentGroupWriteRoutes(routes: Routes, { door, enrollments }
     '/enrollmentGroups/:id',
     { ...write('enrollment-group.delete'), schema: { tags, summary: 'Delete an enrollment group', params: IdParams } },
     async (request, reply) => {
-      await enrollments.deleteGroup(request.params.id, expectedOf(request.headers['if-match']))
+      await dangerous.groups.delete(askerOf(request), request.params.id, expectedOf(request.headers['if-match']))
       return reply.code(204).send()
     },
   )
@@ -78,7 +79,8 @@ export function enrollmentGroupWriteRoutes(routes: Routes, { door, enrollments }
       schema: { tags, summary: 'Change up to ten enrollment groups', body: BulkGroupBody },
     },
     async (request) => {
-      const result = await enrollments.bulkGroups(bulkMode(request.body.mode), request.body.enrollmentGroups)
+      const { mode, enrollmentGroups } = request.body
+      const result = await dangerous.groups.bulk(askerOf(request), bulkMode(mode), enrollmentGroups)
       return bulkResultJson(result, 'enrollmentGroupId')
     },
   )

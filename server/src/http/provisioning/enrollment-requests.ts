@@ -3,8 +3,9 @@ import type { Door } from '../../hub/door/authenticate.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import type { ExpectedEtag } from '../../model/etag.ts'
 import { printable } from '../../model/ids.ts'
+import type { DangerousActs, HarmlessEnrollments } from '../../operators/dangerous-acts/dangerous-acts.ts'
 import { BULK_MODES } from '../../provisioning/enrollments.ts'
-import type { BulkMode, Enrollments } from '../../provisioning/enrollments.ts'
+import type { BulkMode } from '../../provisioning/enrollments.ts'
 
 /** An enrollment with its certificates and its initial twin. */
 export const ENROLLMENT_BYTES = 512 * 1024
@@ -13,7 +14,8 @@ export const BULK_BYTES = 4 * 1024 * 1024
 
 export interface EnrollmentParts {
   readonly door: Door
-  readonly enrollments: Enrollments
+  readonly enrollments: HarmlessEnrollments
+  readonly dangerous: Pick<DangerousActs, 'groups'>
 }
 
 export function expectedOf(ifMatch: string | undefined): ExpectedEtag | null {

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Door } from '../../hub/door/authenticate.ts'
-import type { Enrollments } from '../../provisioning/enrollments.ts'
+import type { HarmlessEnrollments } from '../../operators/dangerous-acts/dangerous-acts.ts'
 import { parseRegistrationIfMatch, registrationStateJson } from '../../provisioning/wire-registration.ts'
 import { announceNextPage, requestedPage } from '../paging.ts'
 import type { Routes } from '../routes.ts'
@@ -12,7 +12,7 @@ const tags = ['provisioning service API']
 const IdParams = Type.Object({ id: Type.String() })
 
 /** What the service remembers of devices that have registered. */
-export function registrationStateRoutes(routes: Routes, parts: { door: Door; enrollments: Enrollments }): void {
+export function registrationStateRoutes(routes: Routes, parts: { door: Door; enrollments: HarmlessEnrollments }): void {
   const { door, enrollments } = parts
   const read = requireProvisioningRight(door, 'RegistrationStatusRead')
   const write = (act: string) => requireProvisioningRight(door, 'RegistrationStatusWrite', { name: act })

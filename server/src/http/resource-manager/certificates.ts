@@ -1,10 +1,10 @@
 import { Type } from 'typebox'
-import type { Static } from 'typebox'
 import { HubError } from '../../errors.ts'
-import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import type { ExpectedEtag } from '../../model/etag.ts'
 import type { HubName } from '../../model/ids.ts'
+import type { DangerousActs, HarmlessAuthorities } from '../../operators/dangerous-acts/dangerous-acts.ts'
+import { askerOf } from '../asker.ts'
 import { peerOfRequest } from '../request-peer.ts'
 import type { Routes } from '../routes.ts'
 import type { Act } from '../stated-access.ts'
@@ -33,7 +33,8 @@ export interface CertificateCollection {
 }
 
 export interface CertificateParts {
-  readonly authorities: CertificateAuthorities
+  readonly authorities: HarmlessAuthorities
+  readonly dangerous: Pick<DangerousActs, 'authorities'>
   readonly access: ManagementAccess
 }
 
@@ -43,7 +44,7 @@ export function certificateRoutes(
   parts: CertificateParts,
   { base, collection, registerOf }: CertificateCollection,
 ): void {
-  const { authorities, access } = parts
+  const { authorities, dangerous, access } = parts
   const one = `${base}/certificates/:certificate`
   const place = placeIn(collection)
   const before: Act['before'] = async ({ subscription = '', group = '', resource = '', certificate = '' }) =>
@@ -66,23 +67,24 @@ export function certificateRoutes(
   routes.put(
     one,
     {
-      ...access.may('authorities.write', {
-        name: 'authority.register',
-        before,
-        isDangerous: ({ body, headers }) =>
-          replacesAuthority(headers) || (body as Static<typeof CertificateBody>).properties.isVerified === true,
-      }),
+      ...access.may('authorities.write', { name: 'authority.register', before }),
       schema: { tags, summary: 'Upload a certificate', params: CertificateParams, body: CertificateBody },
     },
     async (request) => {
       const { params, body, headers } = request
       const der = certificateFromText(body.properties.certificate)
       const ifMatch = headers['if-match']
-      const authority = await authorities.put(registerOf(params.resource), params.certificate, der, {
-        expected: ifMatch === undefined ? null : parseIfMatch(ifMatch),
-        verifiedByOperator: body.properties.isVerified === true,
-        peer: peerOfRequest(request),
-      })
+      const authority = await dangerous.authorities.put(
+        askerOf(request),
+        registerOf(params.resource),
+        params.certificate,
+        der,
+        {
+          expected: ifMatch === undefined ? null : parseIfMatch(ifMatch),
+          verifiedByOperator: body.properties.isVerified === true,
+          peer: peerOfRequest(request),
+        },
+      )
       // The provisioning service's SDK knows 200 alone, also for a certificate that is new.
       return certificateJson(authority, place(params))
     },
@@ -90,11 +92,13 @@ export function certificateRoutes(
   routes.delete(
     one,
     {
-      ...access.may('authorities.write', { name: 'authority.delete', before, isDangerous: () => true }),
+      ...access.may('authorities.write', { name: 'authority.delete', before }),
       schema: { tags, summary: 'Delete a certificate', params: CertificateParams },
     },
-    async ({ params, headers }, reply) => {
-      await authorities.delete(registerOf(params.resource), params.certificate, requiredEtag(headers['if-match']))
+    async (request, reply) => {
+      const { params, headers } = request
+      const expected = requiredEtag(headers['if-match'])
+      await dangerous.authorities.delete(askerOf(request), registerOf(params.resource), params.certificate, expected)
       return reply.code(204).send()
     },
   )
@@ -138,11 +142,6 @@ export function possessionRoutes(
       return certificateJson(await authorities.verify(hub, params.certificate, expected, proof, peer), place(params))
     },
   )
-}
-
-/** Another certificate takes the place of a registered one, whose devices are refused from then on. */
-export function replacesAuthority(headers: { 'if-match'?: string | undefined }): boolean {
-  return headers['if-match'] !== undefined
 }
 
 function placeIn(collection: CertificateCollection['collection']) {

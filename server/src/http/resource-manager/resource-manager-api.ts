@@ -1,9 +1,9 @@
-import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
 import type { Consumers } from '../../hub/telemetry/consumers.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import type { ListenerPorts } from '../../net/listeners.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { PolicyStore } from '../../ports/registry.ts'
+import type { DangerousActs, HarmlessAuthorities } from '../../operators/dangerous-acts/dangerous-acts.ts'
 import { answerFailuresIn } from '../routes.ts'
 import type { ManagementAccess } from '../management/access.ts'
 import type { Routes } from '../routes.ts'
@@ -20,7 +20,8 @@ const DEFAULT_AMQPS_PORT = 5671
 
 export interface ResourceManagerParts {
   readonly hubs: Hubs
-  readonly authorities: CertificateAuthorities
+  readonly authorities: HarmlessAuthorities
+  readonly dangerous: Pick<DangerousActs, 'authorities'>
   readonly consumers: Consumers
   readonly policies: PolicyStore
   readonly service: ProvisioningServiceFacts

@@ -1,0 +1,94 @@
+import { isDeepStrictEqual } from 'node:util'
+import { HubError } from '../../errors.ts'
+import type { Sessions } from '../../hub/sessions/sessions.ts'
+import type { DangerousActName } from '../../model/dangerous-act.ts'
+import type { EnrollmentGroup } from '../../model/enrollment.ts'
+import { etagMatches } from '../../model/etag.ts'
+import type { ExpectedEtag } from '../../model/etag.ts'
+import { enrollmentGround } from '../../model/ground.ts'
+import type { BulkMode, BulkResult, Enrollments } from '../../provisioning/enrollments.ts'
+import type { EnrollmentGroupDraft, NewEnrollmentGroup } from '../../provisioning/enrollment-drafts.ts'
+import type { Asker, SecondPerson } from '../second-person.ts'
+
+export interface EnrollmentGroupActParts {
+  readonly enrollments: Enrollments
+  readonly sessions: Pick<Sessions, 'on'>
+  readonly secondPerson: SecondPerson
+}
+
+/** An etag that no version has. */
+const NO_VERSION: ExpectedEtag = { kind: 'exactly', etag: '' }
+
+/** Changes of enrolment groups. New ones, and what cuts nobody off, are done at once. */
+export class EnrollmentGroupActs {
+  readonly #parts: EnrollmentGroupActParts
+
+  constructor(parts: EnrollmentGroupActParts) {
+    this.#parts = parts
+  }
+
+  /** As `Enrollments.putGroup`. */
+  async put(asker: Asker, draft: EnrollmentGroupDraft, expected: ExpectedEtag | null): Promise<EnrollmentGroup> {
+    const { enrollments } = this.#parts
+    if (expected === null) return enrollments.putGroup(draft, null)
+    const { stored, next } = await enrollments.previewGroup(draft)
+    if (stored === null) return enrollments.putGroup(draft, expected)
+    if (!etagMatches(expected, stored.etag)) return enrollments.putGroup(draft, NO_VERSION)
+    const act = dangerOf(stored, next)
+    if (act === null) return enrollments.putGroup(draft, { kind: 'exactly', etag: stored.etag })
+    await this.#demand(asker, act, stored)
+    return enrollments.putGroup(draft, { kind: 'exactly', etag: stored.etag })
+  }
+
+  /** As `Enrollments.deleteGroup`. */
+  async delete(asker: Asker, id: string, expected: ExpectedEtag | null): Promise<void> {
+    const { enrollments } = this.#parts
+    const stored = await enrollments.getGroup(id)
+    if (expected !== null && !etagMatches(expected, stored.etag)) return enrollments.deleteGroup(id, NO_VERSION)
+    await this.#demand(asker, 'enrollment-group.delete', stored)
+    await enrollments.deleteGroup(id, { kind: 'exactly', etag: stored.etag })
+  }
+
+  /** As `Enrollments.bulkGroups`; one dangerous item makes the whole of it wait. */
+  async bulk(asker: Asker, mode: BulkMode, drafts: readonly EnrollmentGroupDraft[]): Promise<BulkResult> {
+    const { enrollments } = this.#parts
+    for (const draft of mode === 'create' ? [] : drafts) {
+      const danger = await this.#dangerIn(mode, draft)
+      if (danger !== null) await this.#demand(asker, danger.act, danger.stored)
+    }
+    return enrollments.bulkGroups(mode, drafts)
+  }
+
+  /** What cannot be judged fails by itself when it is done. */
+  async #dangerIn(
+    mode: BulkMode,
+    draft: EnrollmentGroupDraft,
+  ): Promise<{ act: DangerousActName; stored: EnrollmentGroup } | null> {
+    const { enrollments } = this.#parts
+    try {
+      if (mode === 'delete')
+        return { act: 'enrollment-group.delete', stored: await enrollments.getGroup(draft.enrollmentGroupId) }
+      const { stored, next } = await enrollments.previewGroup(draft)
+      const act = stored === null ? null : dangerOf(stored, next)
+      return act === null || stored === null ? null : { act, stored }
+    } catch (error) {
+      if (error instanceof HubError && error.code !== 'internal') return null
+      throw error
+    }
+  }
+
+  #demand(asker: Asker, act: DangerousActName, { enrollmentGroupId: id, etag }: EnrollmentGroup): Promise<void> {
+    const { secondPerson, sessions } = this.#parts
+    return secondPerson.demand(asker, act, () => ({
+      state: etag,
+      cutsOff: `${sessions.on(enrollmentGround({ kind: 'group', id })).length} live connections rest on group '${id}'.`,
+    }))
+  }
+}
+
+function dangerOf(stored: EnrollmentGroup, next: NewEnrollmentGroup): DangerousActName | null {
+  if (stored.status === 'enabled' && next.status === 'disabled') return 'enrollment-group.disable'
+  if (!isDeepStrictEqual(stored.attestation, next.attestation)) return 'enrollment-group.reroot'
+  if (stored.sealed === 'verify' && next.sealed !== 'verify') return 'enrollment-group.unseal'
+  return null
+}
