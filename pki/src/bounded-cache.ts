@@ -19,6 +19,11 @@ export class BoundedCache<V> {
     return older
   }
 
+  delete(key: string): void {
+    this.#young.delete(key)
+    this.#old.delete(key)
+  }
+
   set(key: string, value: V): void {
     if (this.#young.size >= this.#generation && !this.#young.has(key)) {
       this.#old = this.#young

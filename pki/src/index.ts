@@ -43,6 +43,7 @@ export type { Expectation, Profile, Purpose, Role } from './certificate-rules.ts
 export type { TrustError, TrustRule, CertificateSummary } from './trust-error.ts'
 export { isTrustError, trustRules, span } from './trust-error.ts'
 export { AnchorSet } from './anchor-set.ts'
+export { BoundedCache } from './bounded-cache.ts'
 export type { PathBudget } from './path-budget.ts'
 export { DEFAULT_BUDGET } from './path-budget.ts'
 export type { PolicyInputs } from './policies.ts'

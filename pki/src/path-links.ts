@@ -41,10 +41,23 @@ export class PathLinks {
   }
 
   #check(child: Certificate, issuer: Certificate, isAnchored: boolean): boolean {
-    const isCa = child !== this.#leaf
-    if (isCa && this.#signatures.isKnown(child, issuer)) return true
+    return child === this.#leaf ? this.#checkLeaf(issuer, isAnchored) : this.#checkAuthority(child, issuer, isAnchored)
+  }
+
+  #checkLeaf(issuer: Certificate, isAnchored: boolean): boolean {
+    const leaf = this.#leaf
+    if (isAnchored && this.#signatures.isKnownLeaf(leaf, issuer)) return true
     this.#spending.signature()
-    if (isCa || !isAnchored) this.#hasNews = true
+    if (!isAnchored) this.#hasNews = true
+    const isGood = this.#signatures.verify(leaf, issuer, isAnchored)
+    if (isGood && isAnchored) this.#signatures.rememberLeaf(leaf, issuer)
+    return isGood
+  }
+
+  #checkAuthority(child: Certificate, issuer: Certificate, isAnchored: boolean): boolean {
+    if (this.#signatures.isKnown(child, issuer)) return true
+    this.#spending.signature()
+    this.#hasNews = true
     return this.#signatures.verify(child, issuer, isAnchored)
   }
 }

@@ -64,12 +64,15 @@ export class VerifiedPath {
   }
 }
 
-/** Verifies paths. Keeps decoded keys and good CA signatures between calls, `cacheSize` of each at most. */
+/**
+ * Verifies paths. Keeps decoded keys and good signatures of CAs between calls, `cacheSize` of each at most, and good
+ * signatures of `leafCacheSize` leaves, none unless given. All else is judged each time.
+ */
 export class PathVerifier {
   readonly signatures: SignatureVerifier
 
-  constructor({ cacheSize }: { readonly cacheSize: number }) {
-    this.signatures = new SignatureVerifier(cacheSize)
+  constructor({ cacheSize, leafCacheSize = 0 }: { readonly cacheSize: number; readonly leafCacheSize?: number }) {
+    this.signatures = new SignatureVerifier(cacheSize, leafCacheSize)
   }
 
   /** Finds and verifies a path from the leaf to an anchor (RFC 5280 §6.1), or says why there is none. */

@@ -36,16 +36,20 @@ export function keyWeakness(key: PublicKeyAlgorithm): { weak: boolean; reason: s
 }
 
 /**
- * Checks signatures, with decoded keys and good signatures of long-lived objects remembered. Only successes are
- * remembered, and only for what chains up to a trust anchor, so strangers cannot push entries out.
+ * Checks signatures, with decoded keys and good signatures remembered. Only successes are remembered, and only for what
+ * chains up to a trust anchor, so strangers cannot push entries out. Leaves have a memory of their own, so that their great
+ * number cannot either.
  */
 export class SignatureVerifier {
   readonly #keys: BoundedCache<KeyObject>
   readonly #verified: BoundedCache<true>
+  readonly #leaves: BoundedCache<true> | null
 
-  constructor(cacheSize: number) {
+  /** `leafCacheSize` 0: every leaf is checked each time. */
+  constructor(cacheSize: number, leafCacheSize = 0) {
     this.#keys = new BoundedCache(cacheSize)
     this.#verified = new BoundedCache(cacheSize)
+    this.#leaves = leafCacheSize === 0 ? null : new BoundedCache(leafCacheSize)
   }
 
   /** Whether this certificate or CRL is known to be signed with the key of the issuer's certificate. */
@@ -55,6 +59,15 @@ export class SignatureVerifier {
 
   remember(signed: Identified, issuer: Identified): void {
     this.#verified.set(linkKey(signed, issuer), true)
+  }
+
+  /** The same of a leaf. What it is signed with does not change; whether it is still valid is another question. */
+  isKnownLeaf(leaf: Identified, issuer: Identified): boolean {
+    return this.#leaves?.get(linkKey(leaf, issuer)) === true
+  }
+
+  rememberLeaf(leaf: Identified, issuer: Identified): void {
+    this.#leaves?.set(linkKey(leaf, issuer), true)
   }
 
   /** Keeps the issuer's key decoded. */

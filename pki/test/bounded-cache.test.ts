@@ -21,3 +21,13 @@ test('works with the smallest capacity', () => {
   cache.set('a', 2)
   assert.equal(cache.get('a'), 2)
 })
+
+test('what was taken out is gone, from either half', () => {
+  const cache = new BoundedCache<number>(2)
+  cache.set('old', 1)
+  cache.set('young', 2)
+  for (const key of ['old', 'young']) {
+    cache.delete(key)
+    assert.equal(cache.get(key), undefined)
+  }
+})

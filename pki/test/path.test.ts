@@ -29,7 +29,7 @@ import {
   SHA256_WITH_RSA,
 } from './forge.ts'
 
-const verifier = new PathVerifier({ cacheSize: 100 })
+const verifier = new PathVerifier({ cacheSize: 100, leafCacheSize: 100 })
 
 type Given = Partial<Omit<PathRequest, 'leaf' | 'intermediates' | 'anchors'>>
 
@@ -380,5 +380,27 @@ describe('keys and signatures', () => {
   test('names that differ in case, blanks and string type are the same issuer', () => {
     const ca = forgeCa('Straße  7')
     accepted(verify(forge({ subject: 'd', issuer: ca, issuerName: name(' STRASSE 7'.replace('SS', 'ß')) }), [], [ca]))
+  })
+})
+
+describe('a leaf whose signature is remembered', () => {
+  const root = forgeCa('Root')
+  const leaf = forge({ subject: 'dev', issuer: root, extensions: [extendedKeyUsage(KeyPurpose.clientAuth)] })
+
+  test('is judged anew in everything else', () => {
+    accepted(verify(leaf, [], [root]))
+    refused(verify(leaf, [], [root], { now: leaf.certificate.notAfter + 1000 }), 'expired')
+    refused(verify(leaf, [], [root], { purpose: 'serverAuth' }), 'extended-key-usage')
+    refused(verify(leaf, [], [forgeCa('Root')]), 'signature-invalid')
+    accepted(verify(leaf, [], [root]))
+  })
+
+  test('costs no signature of the budget, and a stranger that looks like it does', () => {
+    accepted(verify(leaf, [], [root]))
+    accepted(verify(leaf, [], [root], { budget: { signatures: 0 } }))
+    const stranger = forge({ subject: 'dev', issuer: forgeCa('Root') })
+    refused(verify(stranger, [], [root], { budget: { signatures: 0 } }), 'budget-exceeded')
+    refused(verify(stranger, [], [root]), 'signature-invalid')
+    refused(verify(stranger, [], [root]), 'signature-invalid')
   })
 })

@@ -18,7 +18,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   operators: ['hub', 'provisioning', 'keys', 'audit', 'ports', 'model', 'pki'],
   // Takes the copies of a running server, and unpacks them where no server runs.
   backup: ['audit', 'keys', 'sqlite', 'ports', 'model'],
-  sqlite: ['keys', 'ports', 'model'],
+  sqlite: ['keys', 'ports', 'model', 'pki'],
   local: ['ports', 'model'],
   net: ['hub', 'ports', 'model', 'pki', 'config'],
   mqtt: ['hub', 'provisioning', 'net', 'ports', 'model', 'pki'],

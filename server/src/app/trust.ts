@@ -11,6 +11,8 @@ import type { Context } from './context.ts'
 
 /** Verified CA keys and signatures kept for the next connect. */
 const VERIFIER_CACHE = 10_000
+/** Good signatures of device certificates kept for their next connect; an entry takes about 200 bytes. */
+const LEAF_CACHE = 32_768
 
 /** Paths and what is revoked on them; CRLs are fetched from then on where the operator asked for it. */
 export async function openTrust(
@@ -18,7 +20,7 @@ export async function openTrust(
   stored: { registry: Registry; hubs: Hubs; bus: Bus },
 ): Promise<{ trust: PathTrust; crls: Crls }> {
   const parts = { ...stored, clock, random, log }
-  const verifier = new PathVerifier({ cacheSize: VERIFIER_CACHE })
+  const verifier = new PathVerifier({ cacheSize: VERIFIER_CACHE, leafCacheSize: LEAF_CACHE })
   const revocations = await Revocations.open(parts)
   onClose(() => revocations.close())
   const { ocspSeconds, ocspQuestions } = config.limits

@@ -14,7 +14,7 @@ import type { ByteHead } from './byte-head.ts'
 import { HandshakeFailures } from './handshake-failures.ts'
 import type { RefusalNote } from './handshake-failures.ts'
 import { listen } from './listen.ts'
-import { gatherPeer, plainPeerOf } from './peer.ts'
+import { gatherPeer, plainPeerOf, sentChainOf } from './peer.ts'
 import { SentChains } from './sent-chains.ts'
 import { SessionTickets } from './session-tickets.ts'
 import { assertUsable, secureContextOptions, tlsServerOptions } from './tls-context.ts'
@@ -151,15 +151,15 @@ export class Listeners {
     this.#admitBeforeHandshake(server, protocol)
     server.on('secureConnection', (socket) => {
       const peer = this.#identify(socket, protocol)
-      if (peer !== null) head.accept(socket, peer, this.#probationOf(socket, peer))
+      if (peer !== null) head.accept(socket, peer, this.#probationOf(socket))
     })
   }
 
-  #probationOf(socket: TLSSocket, { chain }: Peer): Probation {
+  #probationOf(socket: TLSSocket): Probation {
     const probation = this.admission.probationOf(socket)
     return {
       passed: () => {
-        this.chains.prove(chain)
+        this.chains.prove(sentChainOf(socket))
         probation.passed()
       },
     }
@@ -172,7 +172,7 @@ export class Listeners {
     this.https.prependListener('secureConnection', (socket: TLSSocket) => this.#identify(socket, 'https'))
     // From the first complete header block on, HTTP's own time limits and its door judge each request.
     this.https.on('request', (request) => this.admission.endProbationOf(request.socket))
-    const upgrades = new WebSocketUpgrades(heads, (socket, peer) => this.#probationOf(socket, peer))
+    const upgrades = new WebSocketUpgrades(heads, (socket) => this.#probationOf(socket))
     this.https.on('upgrade', (request, socket, head) => upgrades.handle(request, socket, head))
   }
 

@@ -3,13 +3,19 @@ import type { TLSSocket } from 'node:tls'
 import type { X509Certificate } from 'node:crypto'
 import { HubError } from '../errors.ts'
 import type { Peer, TlsFacts } from '../model/peer.ts'
-import { keyExchangeGroupOf } from './key-exchange-group.ts'
-import type { SentChains } from './sent-chains.ts'
+import { NO_CHAIN } from './sent-chains.ts'
+import type { SentChain, SentChains } from './sent-chains.ts'
+import { clientCertificateOf, keyExchangeGroupOf } from './tls-session.ts'
 
 /** As much chain as we accept from the wire; OpenSSL itself would take 100 kB. */
 export const CHAIN_BUDGET = { certificates: 10, bytes: 16 * 1024 } as const
 
-const gathered = new WeakMap<TLSSocket, Peer>()
+interface Gathered {
+  readonly peer: Peer
+  readonly sent: SentChain
+}
+
+const gathered = new WeakMap<TLSSocket, Gathered>()
 
 /**
  * The other side of a TLS connection whose handshake is done, gathered once. The chain is as it was sent; a resumed
@@ -19,28 +25,37 @@ const gathered = new WeakMap<TLSSocket, Peer>()
  */
 export function gatherPeer(socket: TLSSocket, protocol: Peer['protocol'], chains: SentChains): Peer {
   const resumed = socket.isSessionReused()
-  const sent = chainAsSent(socket.getPeerX509Certificate())
-  if (!resumed) chains.remember(sent)
-  const [leaf] = sent
-  const chain = resumed && leaf !== undefined ? chains.find(leaf) : sent
-  if (chain === null)
-    throw new HubError('unauthorized', 'The TLS session was resumed, and what it rests on is not known here any more.')
+  const sent = resumed ? chainOfSession(socket, chains) : chains.remember(chainAsSent(socket.getPeerX509Certificate()))
+  let facts: TlsFacts | null = null
   const peer: Peer = {
     address: socket.remoteAddress ?? '',
     port: socket.remotePort ?? 0,
     protocol,
-    tls: tlsFacts(socket, resumed),
-    chain,
+    // Asked for by hardly anybody, and dearer than all the rest.
+    get tls() {
+      return (facts ??= tlsFacts(socket, resumed))
+    },
+    chain: sent.certificates,
   }
-  gathered.set(socket, peer)
+  gathered.set(socket, { peer, sent })
   return peer
 }
 
 /** The peer that was gathered when the connection came up, as one of the protocol now spoken on it. */
 export function peerOf(socket: TLSSocket, protocol: Peer['protocol']): Peer {
-  const peer = gathered.get(socket)
-  if (peer === undefined) throw new HubError('internal', 'The TLS connection did not come in through a listener.')
+  const { peer } = gatheredOf(socket)
   return peer.protocol === protocol ? peer : { ...peer, protocol }
+}
+
+/** Its chain, by the name under which it is remembered. */
+export function sentChainOf(socket: TLSSocket): SentChain {
+  return gatheredOf(socket).sent
+}
+
+function gatheredOf(socket: TLSSocket): Gathered {
+  const found = gathered.get(socket)
+  if (found === undefined) throw new HubError('internal', 'The TLS connection did not come in through a listener.')
+  return found
 }
 
 /** The other side of the plain development port: nothing is proven. */
@@ -52,6 +67,13 @@ export function plainPeerOf(socket: Socket): Peer {
     tls: null,
     chain: [],
   }
+}
+
+function chainOfSession(socket: TLSSocket, chains: SentChains): SentChain {
+  const leaf = clientCertificateOf(socket.getSession())
+  const sent = leaf === null ? NO_CHAIN : chains.find(leaf)
+  if (sent !== null) return sent
+  throw new HubError('unauthorized', 'The TLS session was resumed, and what it rests on is not known here any more.')
 }
 
 function chainAsSent(leaf: X509Certificate | undefined): readonly Uint8Array[] {

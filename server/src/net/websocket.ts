@@ -29,7 +29,7 @@ const PATHS: Readonly<Record<string, Readonly<Record<string, Head>>>> = {
 /** WebSocket upgrades of the HTTPS listener, handed to the byte heads as plain streams. */
 export class WebSocketUpgrades {
   readonly #heads: Heads
-  readonly #probationOf: (socket: TLSSocket, peer: Peer) => Probation
+  readonly #probationOf: (socket: TLSSocket) => Probation
   readonly #server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -38,7 +38,7 @@ export class WebSocketUpgrades {
     handleProtocols: (offered, request) => offeredOf(offered, request)?.spelling ?? false,
   })
 
-  constructor(heads: Heads, probationOf: (socket: TLSSocket, peer: Peer) => Probation) {
+  constructor(heads: Heads, probationOf: (socket: TLSSocket) => Probation) {
     this.#heads = heads
     this.#probationOf = probationOf
   }
@@ -55,7 +55,7 @@ export class WebSocketUpgrades {
     connection.setKeepAlive(PROBING)
     const peer = peerOf(connection, `${offer.head}-ws` satisfies Peer['protocol'])
     this.#server.handleUpgrade(request, socket, firstBytes, (webSocket) => {
-      this.#heads[offer.head].accept(new WebSocketStream(webSocket), peer, this.#probationOf(connection, peer))
+      this.#heads[offer.head].accept(new WebSocketStream(webSocket), peer, this.#probationOf(connection))
     })
   }
 }

@@ -3,6 +3,8 @@ import type { ExpectedEtag } from '../model/etag.ts'
 import type { DeviceId, HubName } from '../model/ids.ts'
 import type { CertificateSeen, DeviceChange, DeviceStore, WriteOutcome } from '../ports/registry.ts'
 import type { Row } from './database.ts'
+import { recentKey } from './recent-devices.ts'
+import type { RecentDevices } from './recent-devices.ts'
 import { Query, bytesOf, numberOf, textOf } from './registry-reads.ts'
 import type { RegistryReader } from './registry-reads.ts'
 import type { Outcome, SingleWrite } from './registry-writes.ts'
@@ -12,15 +14,21 @@ import type { TouchBuffer } from './touch-buffer.ts'
 export class SqliteDeviceStore implements DeviceStore {
   readonly #writer: RegistryWriter
   readonly #touches: TouchBuffer
+  readonly #recent: RecentDevices
   readonly #get: Query
   readonly #list: Query
   readonly #count: Query
   readonly #certificatesSeen: Query
 
-  constructor(reader: RegistryReader, writer: RegistryWriter, touches: TouchBuffer) {
+  constructor(
+    reader: RegistryReader,
+    writer: RegistryWriter,
+    { touches, recent }: { touches: TouchBuffer; recent: RecentDevices },
+  ) {
     const columns = 'hub, device_id, last_activity_time, connection_state_updated_time, doc'
     this.#writer = writer
     this.#touches = touches
+    this.#recent = recent
     this.#get = new Query(reader, `SELECT ${columns} FROM devices WHERE hub = ? AND device_id = ?`, 'devices')
     this.#list = new Query(
       reader,
@@ -35,8 +43,14 @@ export class SqliteDeviceStore implements DeviceStore {
   }
 
   async get(hub: HubName, deviceId: DeviceId): Promise<Device | null> {
+    const key = recentKey(deviceKey(hub, deviceId))
+    const recent = this.#recent.get(key)
+    if (recent !== undefined) return recent
     const row = this.#get.one(hub, deviceId)
-    return row === null ? null : deviceOf(row)
+    if (row === null) return null
+    const device = deviceOf(row)
+    this.#recent.keep(key, device, textOf(row, 'doc'))
+    return device
   }
 
   async list(hub: HubName, page: { after: DeviceId | null; limit: number }): Promise<readonly Device[]> {

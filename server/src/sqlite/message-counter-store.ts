@@ -5,29 +5,30 @@ import { Query, numberOf, textOf } from './registry-reads.ts'
 import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
 import type { SingleWrite } from './registry-writes.ts'
+import { WriteBehind } from './write-behind.ts'
 
 /** A counter reaches the disk within this time, ms. */
 const FLUSH_MS = 1_000
-/** Devices of one write, so that no commit takes long. */
+/** Devices of one write. */
 const MAX_BATCH = 500
 
 /** What waits is bounded by the devices that seal, which the hub bounds. */
 export class SqliteMessageCounterStore implements MessageCounterStore {
-  readonly #writer: RegistryWriter
-  readonly #onError: (error: unknown) => void
   readonly #get: Query
-  #waiting = new Map<string, MessageCounter>()
-  #timer: NodeJS.Timeout | null = null
-  #flushing: Promise<void> = Promise.resolve()
-  #closed = false
+  readonly #waiting: WriteBehind<MessageCounter>
 
   constructor(reader: RegistryReader, writer: RegistryWriter, onError: (error: unknown) => void) {
-    this.#writer = writer
-    this.#onError = onError
     this.#get = new Query(
       reader,
       'SELECT last, recent FROM message_counters WHERE hub = ? AND device_id = ? AND generation_id = ?',
     )
+    this.#waiting = new WriteBehind({
+      flushMs: FLUSH_MS,
+      maxWaiting: Infinity,
+      maxBatch: MAX_BATCH,
+      write: (counters) => writer.write({ kind: 'several', writes: counters.map(writeOf) }),
+      onError,
+    })
   }
 
   async get(hub: HubName, deviceId: DeviceId, generationId: string): Promise<MessageCounter | null> {
@@ -41,35 +42,16 @@ export class SqliteMessageCounterStore implements MessageCounterStore {
   }
 
   note(counter: MessageCounter): void {
-    if (this.#closed) return
     // A slash is in neither alphabet of ids.
-    this.#waiting.set(`${counter.hub}/${counter.deviceId}`, counter)
-    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS)
+    this.#waiting.note(`${counter.hub}/${counter.deviceId}`, counter)
   }
 
   flush(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
-    this.#flushing = this.#flushing.then(() => this.#writeAll())
-    return this.#flushing
+    return this.#waiting.flush()
   }
 
   close(): Promise<void> {
-    this.#closed = true
-    return this.flush()
-  }
-
-  async #writeAll(): Promise<void> {
-    const writes = [...this.#waiting.values()].map(writeOf)
-    this.#waiting = new Map()
-    for (let start = 0; start < writes.length; start += MAX_BATCH) {
-      try {
-        await this.#writer.write({ kind: 'several', writes: writes.slice(start, start + MAX_BATCH) })
-      } catch (error) {
-        this.#onError(error)
-        return
-      }
-    }
+    return this.#waiting.close()
   }
 }
 

@@ -4,6 +4,7 @@ import type { Row, SqlValue } from './database.ts'
 import { Query, numberOf, textOf } from './registry-reads.ts'
 import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
+import { WriteBehind } from './write-behind.ts'
 
 /** A refusal reaches the disk within this time, ms. */
 const FLUSH_MS = 500
@@ -15,38 +16,34 @@ const MAX_BATCH = 500
 /** A read first writes what waits, so that an operator sees the refusal that a device has just been told of. */
 export class SqliteRefusalStore implements RefusalStore {
   readonly #reader: RegistryReader
-  readonly #writer: RegistryWriter
-  readonly #capacity: number
-  readonly #onError: (error: unknown) => void
   readonly #get: Query
   readonly #countByRule: Query
   /** One query for each combination of filters, at most 64. */
   readonly #lists = new Map<string, Query>()
-  #waiting: Refusal[] = []
-  #timer: NodeJS.Timeout | null = null
-  #flushing: Promise<void> = Promise.resolve()
-  #closed = false
+  readonly #waiting: WriteBehind<Refusal>
 
   constructor(
     reader: RegistryReader,
     writer: RegistryWriter,
-    options: { capacity: number; onError: (error: unknown) => void },
+    { capacity, onError }: { capacity: number; onError: (error: unknown) => void },
   ) {
     this.#reader = reader
-    this.#writer = writer
-    this.#capacity = options.capacity
-    this.#onError = options.onError
     this.#get = new Query(reader, 'SELECT tracking_id, doc FROM refusals WHERE tracking_id = ?', 'refusals')
     this.#countByRule = new Query(
       reader,
       'SELECT rule, count(*) AS count FROM refusals WHERE time >= ? GROUP BY rule ORDER BY rule',
     )
+    this.#waiting = new WriteBehind({
+      flushMs: FLUSH_MS,
+      maxWaiting: MAX_WAITING,
+      maxBatch: MAX_BATCH,
+      write: (refusals) => writer.write({ kind: 'refuse', refusals: refusals.map(rowOf), capacity }),
+      onError,
+    })
   }
 
   add(refusal: Refusal): void {
-    if (this.#closed || this.#waiting.length >= MAX_WAITING) return
-    this.#waiting.push(refusal)
-    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS)
+    this.#waiting.note(refusal.trackingId, refusal)
   }
 
   async get(trackingId: string): Promise<Refusal | null> {
@@ -76,27 +73,11 @@ export class SqliteRefusalStore implements RefusalStore {
   }
 
   flush(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
-    this.#flushing = this.#flushing.then(() => this.#writeAll())
-    return this.#flushing
+    return this.#waiting.flush()
   }
 
   close(): Promise<void> {
-    this.#closed = true
-    return this.flush()
-  }
-
-  async #writeAll(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const refusals = this.#waiting.splice(0, MAX_BATCH).map(rowOf)
-      try {
-        await this.#writer.write({ kind: 'refuse', refusals, capacity: this.#capacity })
-      } catch (error) {
-        this.#onError(error)
-        return
-      }
-    }
+    return this.#waiting.close()
   }
 
   #list(conditions: readonly string[]): Query {

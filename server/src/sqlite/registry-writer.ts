@@ -19,22 +19,34 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
+/** Sees every write of the registry: when it is handed over, and once it is answered, before its caller knows. */
+export interface WriteWatcher {
+  begun(write: Write): void
+  ended(write: Write, isDone: boolean): void
+}
+
 /**
  * Group commit: while the worker commits, writes collect here; as soon as it is idle everything waiting goes to it as
  * one transaction. A write resolves after that transaction is on disk.
  */
 export class RegistryWriter {
   readonly #link: WorkerLink<RegistryRequest, RegistryAnswer>
+  readonly #watcher: WriteWatcher
   #waiting: Waiting[] = []
   #pump: Promise<void> | null = null
   #closed = false
 
-  private constructor(link: WorkerLink<RegistryRequest, RegistryAnswer>) {
+  private constructor(link: WorkerLink<RegistryRequest, RegistryAnswer>, watcher: WriteWatcher) {
     this.#link = link
+    this.#watcher = watcher
   }
 
-  static async start(data: RegistryWorkerData, onFailure: (error: HubError) => void): Promise<RegistryWriter> {
-    return new RegistryWriter(await WorkerLink.start('registry-worker', { data, subject: SUBJECT, onFailure }))
+  static async start(
+    data: RegistryWorkerData,
+    { watcher, onFailure }: { watcher: WriteWatcher; onFailure: (error: HubError) => void },
+  ): Promise<RegistryWriter> {
+    const options = { data, subject: SUBJECT, onFailure }
+    return new RegistryWriter(await WorkerLink.start('registry-worker', options), watcher)
   }
 
   write(write: Write): Promise<WriteResult> {
@@ -46,6 +58,7 @@ export class RegistryWriter {
         }),
       )
     }
+    this.#watcher.begun(write)
     return new Promise((resolve, reject) => {
       this.#waiting.push({ write, resolve, reject })
       this.#pump ??= this.#drain()
@@ -77,16 +90,25 @@ export class RegistryWriter {
       try {
         const request = { kind: 'write', batch: batch.map(({ write }) => write) } as const
         const answers = (await this.#link.request(request)) as readonly WriteAnswer[]
-        for (const [index, answer] of answers.entries()) settle(batch[index], answer)
+        for (const [index, waiting] of batch.entries()) this.#settle(waiting, answers[index])
       } catch (error) {
-        for (const { reject } of batch) reject(error)
+        for (const { write, reject } of batch) {
+          this.#watcher.ended(write, false)
+          reject(error)
+        }
       }
     }
     this.#pump = null
   }
+
+  #settle({ write, resolve, reject }: Waiting, answer: WriteAnswer | undefined): void {
+    const isDone = answer !== undefined && 'result' in answer
+    this.#watcher.ended(write, isDone)
+    if (isDone) resolve(answer.result)
+    else reject(answer === undefined ? unanswered() : hubErrorOf(answer.fault, SUBJECT))
+  }
 }
 
-function settle(waiting: Waiting | undefined, answer: WriteAnswer): void {
-  if ('result' in answer) waiting?.resolve(answer.result)
-  else waiting?.reject(hubErrorOf(answer.fault, SUBJECT))
+function unanswered(): HubError {
+  return new HubError('internal', `${SUBJECT} did not answer every write of a batch.`)
 }

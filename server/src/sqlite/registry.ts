@@ -17,6 +17,7 @@ import { SqliteRefusalStore } from './refusal-store.ts'
 import { SqliteRegistrationStore } from './registration-store.ts'
 import { SqliteRevocationStore } from './revocation-store.ts'
 import { copyBeforeMigration } from './migration-copy.ts'
+import { RecentDevices } from './recent-devices.ts'
 import type { RegistryReader } from './registry-reads.ts'
 import { RegistryWriter } from './registry-writer.ts'
 import { rowsToReseal } from './reseal.ts'
@@ -67,8 +68,10 @@ export async function openRegistry(
   prepare(path, rows, options)
   const reader = { database: openReader(path), rows }
   try {
-    const writer = await RegistryWriter.start({ path, maxPages, keys }, options.onFailure)
-    return { registry: registryOf(reader, writer, options), sealing: sealingOf(reader, writer) }
+    const recent = new RecentDevices()
+    const { onFailure } = options
+    const writer = await RegistryWriter.start({ path, maxPages, keys }, { watcher: recent, onFailure })
+    return { registry: registryOf(reader, writer, { ...options, recent }), sealing: sealingOf(reader, writer) }
   } catch (error) {
     reader.database.close()
     throw error
@@ -112,8 +115,12 @@ function sealingOf(reader: RegistryReader, writer: RegistryWriter): RegistrySeal
   }
 }
 
-function registryOf(reader: RegistryReader, writer: RegistryWriter, options: RegistryOptions): Registry {
-  const { refusalCapacity: capacity, onError } = options
+function registryOf(
+  reader: RegistryReader,
+  writer: RegistryWriter,
+  options: RegistryOptions & { readonly recent: RecentDevices },
+): Registry {
+  const { refusalCapacity: capacity, onError, recent } = options
   const touches = new TouchBuffer(writer, onError)
   const refusals = new SqliteRefusalStore(reader, writer, { capacity, onError })
   const sightings = new SqliteSightingStore(reader, writer, onError)
@@ -125,7 +132,7 @@ function registryOf(reader: RegistryReader, writer: RegistryWriter, options: Reg
     await writer.close()
   }
   return {
-    devices: new SqliteDeviceStore(reader, writer, touches),
+    devices: new SqliteDeviceStore(reader, writer, { touches, recent }),
     authorities: new SqliteAuthorityStore(reader, writer),
     enrollments: new SqliteEnrollmentStore(reader, writer),
     registrations: new SqliteRegistrationStore(reader, writer),

@@ -5,12 +5,13 @@ import type { Row } from './database.ts'
 import { Query, numberOf, textOf } from './registry-reads.ts'
 import type { RegistryReader } from './registry-reads.ts'
 import type { RegistryWriter } from './registry-writer.ts'
+import { WriteBehind } from './write-behind.ts'
 
 /** A sighting reaches the disk within this time, ms: a device that asks by HTTP each second is one row of each write. */
 const FLUSH_MS = 2_000
 /** Devices that may wait; a sighting of one more is dropped, since the device's next one says the same. */
 const MAX_WAITING = 100_000
-/** Devices of one write, so that no commit takes long. */
+/** Devices of one write. */
 const MAX_BATCH = 2_000
 /** RFC 5280 §4.1.2.5: 99991231235959Z, "no well-defined end". */
 const END_OF_TIME = Date.UTC(9999, 11, 31, 23, 59, 59)
@@ -19,20 +20,13 @@ const COLUMNS = 'hub, device_id, path, leaf, leaf_subject, leaf_not_after, seen,
 
 /** A read first writes what waits, so that an operator sees the device that has just connected. */
 export class SqliteSightingStore implements SightingStore {
-  readonly #writer: RegistryWriter
-  readonly #onError: (error: unknown) => void
   readonly #paths: Query
   readonly #byPaths: Query
   readonly #ending: Query
   readonly #countEnding: Query
-  #waiting = new Map<string, Sighting>()
-  #timer: NodeJS.Timeout | null = null
-  #flushing: Promise<void> = Promise.resolve()
-  #closed = false
+  readonly #waiting: WriteBehind<Sighting>
 
   constructor(reader: RegistryReader, writer: RegistryWriter, onError: (error: unknown) => void) {
-    this.#writer = writer
-    this.#onError = onError
     this.#paths = new Query(reader, 'SELECT path, devices, last_seen FROM sighted_paths WHERE hub = ? ORDER BY path')
     this.#byPaths = new Query(
       reader,
@@ -42,14 +36,18 @@ export class SqliteSightingStore implements SightingStore {
     const ending = 'FROM sightings WHERE hub = ? AND leaf_not_after >= ? AND leaf_not_after < ?'
     this.#ending = new Query(reader, `SELECT ${COLUMNS} ${ending} ORDER BY leaf_not_after LIMIT ?`)
     this.#countEnding = new Query(reader, `SELECT count(*) AS count ${ending}`)
+    this.#waiting = new WriteBehind({
+      flushMs: FLUSH_MS,
+      maxWaiting: MAX_WAITING,
+      maxBatch: MAX_BATCH,
+      write: (sightings) => writer.write({ kind: 'sight', sightings: sightings.map(rowOf) }),
+      onError,
+    })
   }
 
   note(sighting: Sighting): void {
     // A slash is in neither alphabet of ids.
-    const key = `${sighting.hub}/${sighting.deviceId}`
-    if (this.#closed || (this.#waiting.size >= MAX_WAITING && !this.#waiting.has(key))) return
-    this.#waiting.set(key, sighting)
-    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS)
+    this.#waiting.note(`${sighting.hub}/${sighting.deviceId}`, sighting)
   }
 
   async paths(hub: HubName): Promise<readonly PathUse[]> {
@@ -86,28 +84,11 @@ export class SqliteSightingStore implements SightingStore {
   }
 
   flush(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
-    this.#flushing = this.#flushing.then(() => this.#writeAll())
-    return this.#flushing
+    return this.#waiting.flush()
   }
 
   close(): Promise<void> {
-    this.#closed = true
-    return this.flush()
-  }
-
-  async #writeAll(): Promise<void> {
-    const sightings = [...this.#waiting.values()].map(rowOf)
-    this.#waiting = new Map()
-    for (let start = 0; start < sightings.length; start += MAX_BATCH) {
-      try {
-        await this.#writer.write({ kind: 'sight', sightings: sightings.slice(start, start + MAX_BATCH) })
-      } catch (error) {
-        this.#onError(error)
-        return
-      }
-    }
+    return this.#waiting.close()
   }
 }
 

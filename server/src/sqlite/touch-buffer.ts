@@ -1,12 +1,13 @@
 import type { DeviceId, HubName } from '../model/ids.ts'
 import type { Row } from './database.ts'
 import type { RegistryWriter } from './registry-writer.ts'
+import { WriteBehind } from './write-behind.ts'
 
 /** A touched device reaches the disk within this time, ms. */
 const FLUSH_MS = 500
 /** Devices that may wait; a touch of one more is dropped, since the device's next one says the same. */
 const MAX_WAITING = 100_000
-/** Devices of one write, so that no commit takes long. */
+/** Devices of one write. */
 const MAX_BATCH = 2_000
 
 /** As many as are kept. */
@@ -21,18 +22,18 @@ interface Touch {
   readonly certificates: Uint8Array[]
 }
 
-/** Collects connection bookkeeping by device and writes it in batches; a failure is told to `onError` and forgotten. */
+/** Collects connection bookkeeping by device and writes it in batches. */
 export class TouchBuffer {
-  readonly #writer: RegistryWriter
-  readonly #onError: (error: unknown) => void
-  #waiting = new Map<string, Touch>()
-  #timer: NodeJS.Timeout | null = null
-  #flushing: Promise<void> = Promise.resolve()
-  #closed = false
+  readonly #waiting: WriteBehind<Touch>
 
   constructor(writer: RegistryWriter, onError: (error: unknown) => void) {
-    this.#writer = writer
-    this.#onError = onError
+    this.#waiting = new WriteBehind({
+      flushMs: FLUSH_MS,
+      maxWaiting: MAX_WAITING,
+      maxBatch: MAX_BATCH,
+      write: (touches) => writer.write({ kind: 'touch', touches: touches.flatMap(rowsOf) }),
+      onError,
+    })
   }
 
   add(
@@ -43,46 +44,24 @@ export class TouchBuffer {
   ): void {
     // A slash is in neither alphabet of ids.
     const key = `${hub}/${deviceId}`
-    const waiting = this.#waiting.get(key)
+    const waiting = this.#waiting.peek(key)
     if (waiting !== undefined) {
       waiting.lastActivityTime = Math.max(waiting.lastActivityTime, times.lastActivityTime)
       waiting.connectionStateUpdatedTime = times.connectionStateUpdatedTime ?? waiting.connectionStateUpdatedTime
       if (certificate !== null) addCertificate(waiting.certificates, certificate)
       return
     }
-    if (this.#closed || this.#waiting.size >= MAX_WAITING) return
     const { lastActivityTime, connectionStateUpdatedTime = null } = times
     const certificates = certificate === null ? [] : [certificate]
-    this.#waiting.set(key, { hub, deviceId, lastActivityTime, connectionStateUpdatedTime, certificates })
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null
-      void this.flush()
-    }, FLUSH_MS)
+    this.#waiting.note(key, { hub, deviceId, lastActivityTime, connectionStateUpdatedTime, certificates })
   }
 
   flush(): Promise<void> {
-    this.#flushing = this.#flushing.then(() => this.#writeAll())
-    return this.#flushing
+    return this.#waiting.flush()
   }
 
-  async close(): Promise<void> {
-    this.#closed = true
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
-    await this.flush()
-  }
-
-  async #writeAll(): Promise<void> {
-    const touches = [...this.#waiting.values()].flatMap(rowsOf)
-    this.#waiting = new Map()
-    for (let start = 0; start < touches.length; start += MAX_BATCH) {
-      try {
-        await this.#writer.write({ kind: 'touch', touches: touches.slice(start, start + MAX_BATCH) })
-      } catch (error) {
-        this.#onError(error)
-        return
-      }
-    }
+  close(): Promise<void> {
+    return this.#waiting.close()
   }
 }
 

@@ -175,7 +175,6 @@ function hideAddress<Shown extends IndividualEnrollment | EnrollmentGroup>(
   return { ...enrollment, allocationPolicy: { ...allocationPolicy, webhookUrl } }
 }
 
-
 function pageJson<Item>({ items, next }: Page<Item>, json: (item: Item) => unknown) {
   return { value: items.map((item) => json(item)), next }
 }

@@ -15,12 +15,18 @@ export interface ParsedChain {
   readonly intermediates: readonly Certificate[]
 }
 
+/**
+ * CA certificates by the bytes that a client sent. Those who send the same bytes share the object (net/sent-chains), which
+ * is what bounds this: it holds an entry for as long as the bytes are held.
+ */
+const issuers = new WeakMap<Uint8Array, Certificate>()
+
 /** Reads the chain strictly; one unreadable certificate refuses it as a whole. `chain` holds at least the leaf. */
 export function parseChain(chain: readonly Uint8Array[]): ParsedChain | Finding {
   const certificates: Certificate[] = []
   for (const [position, der] of chain.entries()) {
     try {
-      certificates.push(parseCertificate(der))
+      certificates.push(position === 0 ? parseCertificate(der) : parseIssuer(der))
     } catch (error) {
       if (!(error instanceof ParseError)) throw error
       return finding(
@@ -36,6 +42,14 @@ export function parseChain(chain: readonly Uint8Array[]): ParsedChain | Finding 
   const [leaf, ...intermediates] = certificates
   if (leaf === undefined) return finding('client-certificate-missing', 'The client sent no certificate.')
   return { kind: 'chain', leaf, intermediates }
+}
+
+function parseIssuer(der: Uint8Array): Certificate {
+  const known = issuers.get(der)
+  if (known !== undefined) return known
+  const certificate = parseCertificate(der)
+  issuers.set(der, certificate)
+  return certificate
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import { keyExchangeGroupOf } from '../../src/net/key-exchange-group.ts'
+import { clientCertificateOf, keyExchangeGroupOf } from '../../src/net/tls-session.ts'
 import { startListening } from './listening.ts'
 
 test('the group of the key exchange is recorded, post-quantum unless the client cannot', async (t) => {
@@ -30,4 +30,14 @@ test('a session that does not say, or is cut short, has no group', () => {
   }
   assert.equal(keyExchangeGroupOf(Buffer.from('3008020101b3030201 1d'.replace(' ', ''), 'hex')), 'x25519')
   assert.equal(keyExchangeGroupOf(Buffer.from('3009020101b30402029999', 'hex')), '0x9999')
+})
+
+test('a session holds the certificate that its client proved, byte by byte, or none', () => {
+  const session = Buffer.from('300d020101a3033001ffb303020100', 'hex')
+  const certificate = clientCertificateOf(session)
+  assert.deepEqual(certificate, new Uint8Array([0x30, 0x01, 0xff]))
+  session.fill(0)
+  assert.deepEqual(certificate, new Uint8Array([0x30, 0x01, 0xff]))
+  assert.equal(clientCertificateOf(undefined), null)
+  assert.equal(clientCertificateOf(Buffer.from('3008020101b3030201', 'hex')), null)
 })

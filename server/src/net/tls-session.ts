@@ -12,7 +12,8 @@ const GROUPS: ReadonlyMap<number, string> = new Map([
 
 const SEQUENCE = 0x30
 const INTEGER = 0x02
-/** `kex_group [19] EXPLICIT INTEGER` of OpenSSL's SSL_SESSION. */
+/** `peer [3] EXPLICIT Certificate` and `kex_group [19] EXPLICIT INTEGER` of OpenSSL's SSL_SESSION. */
+const PEER_FIELD = 0xa3
 const GROUP_FIELD = 0xb3
 
 /**
@@ -20,10 +21,24 @@ const GROUP_FIELD = 0xb3
  * other way. Null when the session does not say.
  */
 export function keyExchangeGroupOf(session: Uint8Array | undefined): string | null {
+  const field = fieldOf(session, GROUP_FIELD)
+  return field === null ? null : nameOf(field)
+}
+
+/**
+ * DER of the certificate that the client proved in the full handshake, as the session keeps it; a copy. Null when the
+ * client showed none.
+ */
+export function clientCertificateOf(session: Uint8Array | undefined): Uint8Array | null {
+  const field = fieldOf(session, PEER_FIELD)
+  return field === null ? null : new Uint8Array(field)
+}
+
+function fieldOf(session: Uint8Array | undefined, tag: number): Uint8Array | null {
   if (session === undefined || session[0] !== SEQUENCE) return null
   for (let place = contentOf(session, 0).start; place < session.length;) {
     const { start, end } = contentOf(session, place)
-    if (session[place] === GROUP_FIELD) return nameOf(session.subarray(start, end))
+    if (session[place] === tag) return session.subarray(start, end)
     place = end
   }
   return null
