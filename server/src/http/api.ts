@@ -11,7 +11,9 @@ import { HubError } from '../errors.ts'
 import type { Alarms } from '../hub/alarms.ts'
 import type { Door } from '../hub/door/authenticate.ts'
 import type { AuthorityUsage } from '../hub/authorities/authority-usage.ts'
+import type { TrustAnchors } from '../hub/authorities/trust-anchors.ts'
 import type { Crls } from '../hub/revocation/crls.ts'
+import type { PathTrust } from '../hub/revocation/path-trust.ts'
 import type { Revocations } from '../hub/revocation/revocations.ts'
 import type { Consumers } from '../hub/telemetry/consumers.ts'
 import type { Devices } from '../hub/registry/devices.ts'
@@ -65,6 +67,8 @@ export interface HttpParts {
   readonly sessions: Sessions
   readonly telemetry: Telemetry
   readonly consumers: Consumers
+  readonly anchors: TrustAnchors
+  readonly trust: PathTrust
   readonly authorities: HarmlessAuthorities
   readonly revocations: Pick<Revocations, 'facts'>
   readonly dangerous: DangerousActs

@@ -34,7 +34,7 @@ export interface IssuedToken {
 }
 
 export type LogInFailure = {
-  readonly rule: 'token-signature-wrong' | 'token-expired' | 'thumbprint-mismatch' | 'certificate-expired'
+  readonly rule: 'token-signature-wrong' | 'token-expired' | 'thumbprint-mismatch'
   /** Whose credential it calls itself, as far as that is known. */
   readonly principal: string | null
 }
@@ -98,7 +98,7 @@ export class Operators {
     return this.#byDigest('token', sha256) ?? { rule: 'token-signature-wrong', principal }
   }
 
-  /** `der`: the certificate whose key the peer has proven in the handshake. */
+  /** `der`: the certificate whose key the peer has proven in the handshake. Whether it still holds is not judged here. */
   byCertificate(der: Uint8Array): AuthenticatedOperator | LogInFailure {
     const sha256 = createHash('sha256').update(der).digest('hex')
     return this.#byDigest('certificate', sha256) ?? { rule: 'thumbprint-mismatch', principal: null }
@@ -270,8 +270,9 @@ export class Operators {
     const found = this.#find((each) => each.kind === kind && each.sha256 === sha256)
     if (found === null) return null
     const { operator, credential } = found
-    if (!isLiving(credential, this.#clock.now()))
-      return { rule: kind === 'token' ? 'token-expired' : 'certificate-expired', principal: operator.name }
+    // A certificate has dates of its own, which are judged with the rest of it.
+    if (kind === 'token' && !isLiving(credential, this.#clock.now()))
+      return { rule: 'token-expired', principal: operator.name }
     return { name: operator.name, role: operator.role, method: kind, credential }
   }
 

@@ -1,25 +1,24 @@
 import type { FastifyRequest } from 'fastify'
 import type { AuditLog } from '../../audit/audit-log.ts'
 import { HubError } from '../../errors.ts'
+import type { Finding } from '../../hub/findings/finding.ts'
 import { ofPeer } from '../../hub/refusals/refusals.ts'
-import type { RefusedError, Refusals } from '../../hub/refusals/refusals.ts'
+import type { Refusals } from '../../hub/refusals/refusals.ts'
 import { roleMay } from '../../model/operator.ts'
 import type { OperatorRight } from '../../model/operator.ts'
 import type { Peer } from '../../model/peer.ts'
 import type { RefusalRule } from '../../model/refusal.ts'
-import type { AuthenticatedOperator, LogInFailure } from '../../operators/operators.ts'
+import { judgeLogIn } from '../../operators/certificate-log-in.ts'
+import type { CertificateLogInParts } from '../../operators/certificate-log-in.ts'
 import type { HarmlessOperators } from '../../operators/dangerous-acts/dangerous-acts.ts'
-import type { Clock } from '../../ports/clock.ts'
+import { addressKeyOf } from '../../net/admission.ts'
+import { FailedLogIns } from '../../operators/failed-log-ins.ts'
+import type { AuthenticatedOperator, LogInFailure } from '../../operators/operators.ts'
 import { authorizationOf, bearerTokenOf } from '../authorization.ts'
 import { peerOfRequest } from '../request-peer.ts'
 import type { RequestStep } from '../routes.ts'
 import { letIn } from '../stated-access.ts'
 import type { Act, StatedAccess } from '../stated-access.ts'
-
-/** Failed log-ins of an address, or in the name of an operator, within the window before more are put off. */
-const TOLERATED_FAILURES = 10
-const FAILURE_WINDOW_MS = 60_000
-const MAX_REMEMBERED = 1_000
 
 /** What a route takes into its options to be for operators. */
 export interface OperatorRoute {
@@ -27,22 +26,21 @@ export interface OperatorRoute {
   readonly config: { readonly access: StatedAccess }
 }
 
-interface AccessParts {
+interface AccessParts extends CertificateLogInParts {
   readonly operators: Pick<HarmlessOperators, 'byToken' | 'byCertificate'>
   readonly refusals: Refusals
   readonly audit: AuditLog
-  readonly clock: Clock
 }
 
 /** The one door of the operator's APIs: who is it, and does the role have the right that the route states? */
 export class ManagementAccess {
   readonly #parts: AccessParts
   readonly #operators = new WeakMap<FastifyRequest, AuthenticatedOperator>()
-  /** By address or operator, in order of the window's start; bounded by MAX_REMEMBERED, the oldest goes first. */
-  readonly #failures = new Map<string, { since: number; count: number }>()
+  readonly #failures: FailedLogIns
 
   constructor(parts: AccessParts) {
     this.#parts = parts
+    this.#failures = new FailedLogIns(parts.clock)
   }
 
   /** For a route that needs this right; it is judged before the body is read. With `act`, what the route does is recorded. */
@@ -67,7 +65,7 @@ export class ManagementAccess {
   /** Rejects with `unauthorized`, `forbidden`, or `throttled` while somebody tries again and again. */
   async #admit(request: FastifyRequest, right: OperatorRight): Promise<void> {
     const peer = peerOfRequest(request)
-    const operator = this.#logIn(request, peer)
+    const operator = await this.#logIn(request, peer)
     if ('rule' in operator) throw this.#refuse(peer, operator)
     const { name, role, method } = operator
     const actor = { name, role, method }
@@ -81,23 +79,29 @@ export class ManagementAccess {
     throw new HubError('forbidden', `'${name}' has the role ${role}, which has no right to ${right}.`)
   }
 
-  #logIn(request: FastifyRequest, { chain }: Peer): AuthenticatedOperator | Failure {
+  async #logIn(request: FastifyRequest, { chain }: Peer): Promise<AuthenticatedOperator | Failure> {
     if (authorizationOf(request) === null) {
       const [leaf] = chain
-      return leaf === undefined ? { rule: 'token-missing', principal: null } : this.#parts.operators.byCertificate(leaf)
+      if (leaf === undefined) return { rule: 'token-missing', principal: null }
+      const operator = this.#parts.operators.byCertificate(leaf)
+      if ('rule' in operator) return operator
+      const objection = await judgeLogIn(chain, this.#parts)
+      return objection === null ? operator : { ...objection, principal: operator.name }
     }
     const token = bearerTokenOf(request)
-    return token === null ? { rule: 'token-signature-wrong', principal: null } : this.#parts.operators.byToken(token)
+    if (token === null) return { rule: 'token-signature-wrong', principal: null }
+    const operator = this.#parts.operators.byToken(token)
+    if (!('rule' in operator) || operator.rule !== 'token-expired') return operator
+    const message = `This token of '${operator.principal}' has expired: an owner makes another one with 'holdfast operator token'.`
+    return { rule: operator.rule, message, principal: operator.principal ?? '' }
   }
 
-  #refuse(peer: Peer, { rule, principal }: Failure): RefusedError | HubError {
-    const waits = [`address ${peer.address}`, ...(principal === null ? [] : [`operator ${principal}`])].map((who) =>
-      this.#countFailure(who),
-    )
-    const wait = Math.max(...waits)
+  #refuse(peer: Peer, failure: Failure): HubError {
+    const { rule, principal } = failure
+    const wait = this.#failures.count(addressKeyOf(peer.address), principal)
     if (wait > 0)
       return new HubError('throttled', 'Too many failed log-ins of this address or operator.', { retryAfter: wait })
-    return this.#parts.refusals.refuse(
+    const refused = this.#parts.refusals.refuse(
       {
         area: 'http',
         hub: null,
@@ -107,25 +111,17 @@ export class ManagementAccess {
         message: 'The request carries no valid management token and no certificate of an operator.',
         remedy:
           "Send 'Authorization: Bearer <token>' with a token of an operator, or the one from the server's management token file.",
+        ...('message' in failure && { message: failure.message, ...(failure.remedy && { remedy: failure.remedy }) }),
       },
       'unauthorized',
     )
-  }
-
-  /** Seconds to wait, or 0 while failures are still tolerated. */
-  #countFailure(who: string): number {
-    const now = this.#parts.clock.now()
-    const known = this.#failures.get(who)
-    if (known !== undefined && now - known.since < FAILURE_WINDOW_MS) {
-      known.count++
-      return known.count > TOLERATED_FAILURES ? Math.ceil((known.since + FAILURE_WINDOW_MS - now) / 1000) : 0
-    }
-    this.#failures.delete(who)
-    this.#failures.set(who, { since: now, count: 1 })
-    const [oldest] = this.#failures.keys()
-    if (this.#failures.size > MAX_REMEMBERED && oldest !== undefined) this.#failures.delete(oldest)
-    return 0
+    // Who has proven the key of a certificate that is known may be told what is wrong with it.
+    if (!('message' in failure)) return refused
+    return new HubError('unauthorized', failure.message, { trackingId: refused.refusal.trackingId })
   }
 }
 
-type Failure = LogInFailure | { readonly rule: Extract<RefusalRule, 'token-missing'>; readonly principal: null }
+type Failure =
+  | LogInFailure
+  | { readonly rule: Extract<RefusalRule, 'token-missing'>; readonly principal: null }
+  | (Pick<Finding, 'rule' | 'message' | 'remedy'> & { readonly principal: string })
