@@ -1,5 +1,7 @@
 import { pino } from 'pino'
 import type { Logger } from 'pino'
+import type { Refusal } from './model/refusal.ts'
+import type { Session } from './model/session.ts'
 
 export type Log = Logger
 
@@ -29,4 +31,23 @@ export function createLog(options: { level: string; destination?: NodeJS.Writabl
     },
     options.destination ?? process.stderr,
   )
+}
+
+/** What every line about a session says. */
+export function aboutSession({ id, hub, deviceId, moduleId, peer }: Session): Record<string, unknown> {
+  const { protocol, address } = peer
+  return { hub, deviceId, ...(moduleId !== null && { moduleId }), sessionId: id, protocol, address }
+}
+
+/** What every line about a refusal says; `identity` is only claimed. */
+export function aboutRefusal({
+  trackingId,
+  hub,
+  identity,
+  area,
+  rule,
+  protocol,
+  peer,
+}: Refusal): Record<string, unknown> {
+  return { trackingId, hub, identity, area, rule, protocol, address: peer.address }
 }

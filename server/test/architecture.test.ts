@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
-/** Which rooms of the server a room may use; everyone may use errors, log and metrics (and pki, where it is listed). */
+/** Which rooms of the server a room may use; everyone may use errors, log, metrics and tracing (and pki, where it is listed). */
 const ALLOWED: Record<string, readonly string[]> = {
   model: ['pki'],
   ports: ['model', 'pki'],
@@ -37,7 +37,7 @@ const ALLOWED_IN_HUB: Record<string, readonly string[]> = {
   telemetry: ['findings', 'refusals', 'authorities', 'revocation', 'door'],
   operations: ['registry', 'telemetry'],
 }
-const FREE = new Set(['errors', 'log', 'metrics'])
+const FREE = new Set(['errors', 'log', 'metrics', 'tracing'])
 
 interface SourceFile {
   readonly path: string

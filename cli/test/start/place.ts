@@ -86,8 +86,8 @@ export class Place {
     return this.#outcome(this.#spawn([script, ...args], environment), script, 0)
   }
 
-  start(line: string): Foreground {
-    const server = new Foreground(this.#spawn([BIN, 'start', ...line.split(' ')]))
+  start(line: string, environment: Record<string, string> = {}): Foreground {
+    const server = new Foreground(this.#spawn([BIN, 'start', ...line.split(' ')], environment))
     this.#servers.push(server)
     return server
   }

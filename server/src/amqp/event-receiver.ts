@@ -3,6 +3,7 @@ import type { Consumers, EventReader, StartPosition } from '../hub/telemetry/con
 import type { HubName } from '../model/ids.ts'
 import type { StoredEvent } from '../model/message.ts'
 import type { Clock } from '../ports/clock.ts'
+import { traced } from '../tracing.ts'
 import { Encoder } from './encoder.ts'
 import { writeEvent } from './event-message.ts'
 import type { RuntimeMetric } from './event-message.ts'
@@ -74,7 +75,9 @@ export class EventReceiver {
 
   /** Runs until `stop`; rejects with what ended it otherwise, such as HubError `reader-stolen`. */
   async run(): Promise<void> {
-    const reader = await this.#parts.consumers.open(this.#source)
+    const { hub, group, partition } = this.#source
+    const facts = { 'holdfast.hub': hub, 'holdfast.consumer_group': group, 'holdfast.partition': partition }
+    const reader = await traced('reader.attach', facts, () => this.#parts.consumers.open(this.#source))
     // A reader that is short of credit would learn of it with its next event only.
     reader.onEnd((reason) => {
       this.#displaced = reason

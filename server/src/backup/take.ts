@@ -7,6 +7,7 @@ import type { Keyring } from '../keys/keyring.ts'
 import type { Log } from '../log.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
 import type { Snapshot } from '../ports/snapshots.ts'
+import { beginSpan } from '../tracing.ts'
 import { sealContainer, uint32 } from './container.ts'
 import { MAX_FILES, SCHEMA } from './manifest.ts'
 import type { Entry, FileEntry, Header, Manifest } from './manifest.ts'
@@ -62,13 +63,25 @@ export class Backups {
     this.#isUnderWay = true
     const { keyring, log } = this.#parts
     let held: Awaited<ReturnType<Keyring['hold']>> | null = null
+    const span = beginSpan('backup', { 'holdfast.backup.id': id })
+    let bytes = 0
     try {
       held = await keyring.hold()
       const created = new Date(createdTime).toISOString()
       const header: Header = { schema: SCHEMA, id, createdTime: created, version, keyring: held.text }
-      yield* sealContainer(JSON.stringify(header), this.#plain(), new EnvelopeSealer('backup', keyring.dataKeys))
+      const sealer = new EnvelopeSealer('backup', keyring.dataKeys)
+      for await (const piece of sealContainer(JSON.stringify(header), this.#plain(), sealer)) {
+        bytes += piece.length
+        yield piece
+      }
+      span.note({ 'holdfast.outcome': 'accepted' })
       log.info({ backup: id }, 'a backup was taken')
+    } catch (error) {
+      span.end(error)
+      throw error
     } finally {
+      span.note({ 'holdfast.bytes': bytes })
+      span.end()
       held?.release()
       this.#isUnderWay = false
       rmSync(this.#staging, { recursive: true, force: true })

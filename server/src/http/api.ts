@@ -36,6 +36,7 @@ import type {
   HarmlessOperators,
 } from '../operators/dangerous-acts/dangerous-acts.ts'
 import type { SecondPerson } from '../operators/second-person.ts'
+import type { Bus } from '../ports/bus.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
 import type { PolicyStore, SettingStore } from '../ports/registry.ts'
 import type { Registrar } from '../provisioning/register.ts'
@@ -53,6 +54,7 @@ import { armFailure } from './resource-manager/arm-failure.ts'
 import type { ProvisioningServiceFacts } from './resource-manager/provisioning-services.ts'
 import { recordActs } from './recorded-acts.ts'
 import { resourceManagerApi } from './resource-manager/resource-manager-api.ts'
+import { traceRequests } from './request-spans.ts'
 import { sendFailure } from './routes.ts'
 import type { FailureWording, Routes } from './routes.ts'
 import { hubFailure } from './service/hub-failure.ts'
@@ -84,6 +86,7 @@ export interface HttpParts {
   readonly enrollments: HarmlessEnrollments
   readonly registrar: Registrar
   readonly policies: PolicyStore
+  readonly bus: Bus
   readonly operators: HarmlessOperators
   readonly secondPerson: SecondPerson
   readonly audit: AuditLog
@@ -116,6 +119,7 @@ const MAX_PARAMETER_LENGTH = 512
  */
 export async function serveHttp(server: Server, parts: HttpParts): Promise<{ close(): Promise<void> }> {
   const app = createApp(server, parts)
+  traceRequests(app)
   judgeBodies(app)
   answerStrays(app, parts.clock)
   await limitRates(app, parts.requestsPerMinute)

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { HubError } from '../errors.ts'
 import type { HubErrorCode } from '../errors.ts'
+import { printable } from '../model/ids.ts'
 
 /** What a client may learn of a failed request. */
 export interface Failure {
@@ -19,13 +20,14 @@ export function failureOf(thrown: unknown, request: FastifyRequest): Failure {
   if (thrown instanceof HubError) return fromHubError(thrown, request)
   const framework = frameworkFailure(thrown)
   if (framework) return { ...framework, trackingId: request.id, retryAfter: null }
-  request.log.error({ err: thrown, trackingId: request.id, url: request.routeOptions.url }, 'request failed')
+  request.log.error({ err: thrown, ...aboutRequest(request) }, 'request failed')
   return internal(request)
 }
 
 function fromHubError(error: HubError, request: FastifyRequest): Failure {
   const trackingId = error.trackingId ?? request.id
-  if (error.code === 'internal') request.log.error({ err: error, trackingId }, 'request failed')
+  if (error.code === 'internal')
+    request.log.error({ err: error, ...aboutRequest(request), trackingId }, 'request failed')
   return {
     code: error.code,
     message: error.message,
@@ -33,6 +35,15 @@ function fromHubError(error: HubError, request: FastifyRequest): Failure {
     retryAfter: error.retryAfter ?? null,
     status: null,
   }
+}
+
+/** The device that the path names is part of it; the path itself may hold anything. */
+function aboutRequest(request: FastifyRequest): Record<string, unknown> {
+  const named: Record<string, unknown> = {}
+  const params = request.params as Readonly<Record<string, unknown>> | null | undefined
+  for (const name of ['hub', 'deviceId', 'registrationId'])
+    if (typeof params?.[name] === 'string') named[name] = printable(params[name])
+  return { trackingId: request.id, url: request.routeOptions.url, ...named }
 }
 
 function internal(request: FastifyRequest): Failure {

@@ -1,6 +1,7 @@
 import { HubError } from '../errors.ts'
 import type { AuthenticatedDevice } from '../hub/door/authenticate.ts'
-import type { DeviceMessage } from '../model/message.ts'
+import { aboutSession } from '../log.ts'
+import type { DeviceMessage, Position } from '../model/message.ts'
 import type { Session } from '../model/session.ts'
 import type { JsonObject, TwinSection } from '../model/twin.ts'
 import type { Conversation, Ending, Line } from './conversation.ts'
@@ -24,6 +25,8 @@ export class DeviceConversation implements Conversation {
   readonly #parts: MqttParts
   readonly #reader: TelemetryReader
   readonly #subscriptions: Subscriptions
+  /** Whether each message is a line of the log. */
+  readonly #tells: boolean
 
   constructor(facts: {
     device: AuthenticatedDevice
@@ -39,13 +42,16 @@ export class DeviceConversation implements Conversation {
     this.#line = facts.line
     this.#parts = facts.parts
     this.#reader = new TelemetryReader(facts.topics)
+    this.#tells = facts.parts.log.isLevelEnabled('debug')
     this.#subscriptions = new Subscriptions((filter) => facts.topics.allowsFilter(filter))
   }
 
   publish(packet: PublishPacket): void {
     const message = this.#reader.read(packet)
     if (message === null) return this.#request(packet)
-    this.#line.acknowledgeWhen(packet, this.#parts.telemetry.send(this.#device, message))
+    const stored = this.#parts.telemetry.send(this.#device, message)
+    this.#line.acknowledgeWhen(packet, stored)
+    if (this.#tells) this.#tell(stored, message)
   }
 
   subscribe(filter: string, qos: QoS): SubackCode {
@@ -60,8 +66,17 @@ export class DeviceConversation implements Conversation {
     this.#parts.sessions.end(this.#session)
     if (this.#will === null || !WILL_ENDINGS.has(how)) return
     this.#parts.telemetry.send(this.#device, this.#will).catch((error: unknown) => {
-      this.#parts.log.warn({ err: error, deviceId: this.#session.deviceId }, 'the will of a device was not stored')
+      this.#parts.log.warn({ err: error, ...aboutSession(this.#session) }, 'the will of a device was not stored')
     })
+  }
+
+  #tell(stored: Promise<Position>, { body }: DeviceMessage): void {
+    const { log } = this.#parts
+    const about = { ...aboutSession(this.#session), bytes: body.byteLength }
+    stored.then(
+      ({ partition, sequence }) => log.debug({ ...about, partition, sequence }, 'a message was stored'),
+      (error: unknown) => log.debug({ err: error, ...about }, 'a message was not stored'),
+    )
   }
 
   #request(packet: PublishPacket): void {

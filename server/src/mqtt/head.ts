@@ -5,12 +5,14 @@ import { printable } from '../model/ids.ts'
 import type { RefusalRule } from '../model/refusal.ts'
 import type { Probation } from '../net/admission.ts'
 import type { ByteHead } from '../net/byte-head.ts'
+import { traced } from '../tracing.ts'
 import { openConversation } from './connect.ts'
 import { Connection } from './connection.ts'
 import type { Host } from './connection.ts'
 import type { Conversation, Line } from './conversation.ts'
 import type { ConnectPacket } from './packets.ts'
 import type { MqttParts } from './parts.ts'
+import { claimedIdentity } from './user-name.ts'
 
 /** MQTT 3.1.1 for the hub and for the provisioning service: one head, the user name tells which is meant. */
 export class MqttHead implements ByteHead, Host {
@@ -63,7 +65,16 @@ export class MqttHead implements ByteHead, Host {
   }
 
   open(packet: ConnectPacket, line: Line, peer: Peer): Promise<Conversation> {
-    return openConversation({ packet, peer, line, parts: this.#parts })
+    const facts = {
+      'holdfast.device.id': printable(claimedIdentity(packet.userName, packet.clientId)),
+      'network.protocol.name': peer.protocol,
+      'client.address': peer.address,
+    }
+    return traced('device.connect', facts, async (span) => {
+      const conversation = await openConversation({ packet, peer, line, parts: this.#parts, span })
+      span.note({ 'holdfast.outcome': 'accepted' })
+      return conversation
+    })
   }
 
   gone(connection: Connection): void {

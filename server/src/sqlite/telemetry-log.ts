@@ -10,6 +10,7 @@ import type { DeviceId, HubName } from '../model/ids.ts'
 import type { HubEvent, Position, StoredEvent } from '../model/message.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PartitionBounds, TelemetryLog } from '../ports/telemetry-log.ts'
+import { beginSpan } from '../tracing.ts'
 import { BlockReader } from './block-reader.ts'
 import type { EraseRequest } from './erase-worker.ts'
 import { createFolder } from './folder.ts'
@@ -273,6 +274,7 @@ class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
     const blocks = hub.take(this.#settings.maxBatchBytes)
     const bytes = sizeOf(blocks)
     const positions = firstSequences(hub, blocks)
+    const span = beginSpan('telemetry.commit', { 'holdfast.hub': hub.hub, 'holdfast.bytes': bytes })
     try {
       const target = hub.target(time)
       if (target.path !== hub.segments.at(-1)?.path) createFolder(join(this.#options.folder, hub.hub))
@@ -288,7 +290,10 @@ class SqliteTelemetryLog implements TelemetryLog, TelemetrySealing {
         rows.map((row) => row.bytes.buffer),
       )
       hub.committed(target, time, blocks)
+      span.note({ 'holdfast.events': rows.reduce((sum, { count }) => sum + count, 0) })
+      span.end()
     } catch (error) {
+      span.end(error)
       // What waits came later and must not overtake these, which their senders will send again.
       const behind = hub.take(Infinity)
       this.#waitingBytes -= sizeOf(behind)

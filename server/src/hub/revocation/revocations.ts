@@ -17,6 +17,7 @@ import { describeTarget, knownAuthorityId, targetId } from '../../model/revocati
 import type { Bus } from '../../ports/bus.ts'
 import type { Clock, Randomness } from '../../ports/clock.ts'
 import type { Registry } from '../../ports/registry.ts'
+import { traced } from '../../tracing.ts'
 import { firstEtag, nextEtag } from '../etags.ts'
 import { keyDigest, KnownAuthorities } from '../authorities/known-authorities.ts'
 import type { Forgotten } from '../authorities/known-authorities.ts'
@@ -117,11 +118,16 @@ export class Revocations {
     const id = targetId(target)
     const time = revokedAt ?? this.#parts.clock.now()
     const fresh = { kind: 'revocation', hub, id, target, reason, revokedAt: time, by } as const
-    return this.#change(hub, 'revocation', id, (current) => {
-      const isFinal = current !== null && current.liftedAt === null && current.reason !== 'certificateHold'
-      if (isFinal || (current?.liftedAt === null && reason === 'certificateHold')) return current
-      return { ...fresh, because: because ?? null, liftedAt: null }
-    }).then(({ record, closed }) => ({ revocation: record, closed }))
+    const facts = { 'holdfast.hub': hub, 'holdfast.revocation.kind': target.kind }
+    return traced('revocation.close', facts, async (span) => {
+      const { record, closed } = await this.#change(hub, 'revocation', id, (current) => {
+        const isFinal = current !== null && current.liftedAt === null && current.reason !== 'certificateHold'
+        if (isFinal || (current?.liftedAt === null && reason === 'certificateHold')) return current
+        return { ...fresh, because: because ?? null, liftedAt: null }
+      })
+      span.note({ 'holdfast.sessions.closed': closed })
+      return { revocation: record, closed }
+    })
   }
 
   /** Ends a hold. Rejects with `argument-invalid` for any other reason (RFC 5280 §5.3.1), `certificate-not-found`. */
