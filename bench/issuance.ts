@@ -38,7 +38,8 @@ export async function measureIssuance(parent = tmpdir()): Promise<IssuanceMarks>
     const term = { now: Date.now(), lifetime: DAY }
     const bulk = async (out: string, passphrase: string | undefined): Promise<void> => {
       const ids = Array.from({ length: COUNT }, (_, index) => `${out}-${index}`)
-      const batch = { ca, ids, folder: ca.issued, key: 'p256', term, protection: protectKeys(passphrase) } as const
+      const protection = protectKeys(passphrase)
+      const batch = { ca, ids, folder: ca.issued, key: 'p256', term, publication: {}, protection } as const
       for await (const made of makeDevices(batch)) if (made.id === '') throw new Error('a device without an id')
     }
     const inMemory = async (): Promise<void> => {

@@ -5,8 +5,8 @@ import { sameBytes } from './certificate.ts'
 import type { RevocationReason } from './crl-issue.ts'
 import { contextConstructed, contextPrimitive, DerReader, Tag } from './der.ts'
 import type { DerValue } from './der.ts'
-import type { DistributionPointName } from './distribution-point.ts'
-import { readDistributionPointName } from './distribution-point.ts'
+import type { DistributionPoint, DistributionPointName } from './distribution-point.ts'
+import { parseDistributionPoints, readDistributionPointName } from './distribution-point.ts'
 import type { AuthorityKeyIdentifier, Extension } from './extensions.ts'
 import { parseAuthorityKeyIdentifier, readExtensionList } from './extensions.ts'
 import { parseGeneralNames } from './general-name.ts'
@@ -78,6 +78,7 @@ interface CrlExtensions {
   /** Present on delta CRLs: the number of the complete CRL they build on. */
   readonly baseNumber?: bigint
   readonly scope?: CrlScope
+  readonly freshest?: readonly DistributionPoint[]
   readonly authorityKeyIdentifier?: AuthorityKeyIdentifier
   readonly unknownCritical: readonly string[]
 }
@@ -102,6 +103,8 @@ export class Crl implements Omit<CrlFields, 'extensions' | 'entries'> {
   readonly number: bigint | undefined
   readonly baseNumber: bigint | undefined
   readonly scope: CrlScope | undefined
+  /** Where the deltas to this list are found (RFC 5280 §5.2.6). */
+  readonly freshest: readonly DistributionPoint[]
   readonly authorityKeyIdentifier: AuthorityKeyIdentifier | undefined
   /** Critical extensions, of the list or of an entry, that are not understood: such a CRL decides nothing (§5.2, §5.3). */
   readonly unknownCritical: readonly string[]
@@ -120,6 +123,7 @@ export class Crl implements Omit<CrlFields, 'extensions' | 'entries'> {
     this.number = extensions.number
     this.baseNumber = extensions.baseNumber
     this.scope = extensions.scope
+    this.freshest = extensions.freshest ?? []
     this.authorityKeyIdentifier = extensions.authorityKeyIdentifier
     this.unknownCritical = [...extensions.unknownCritical, ...entries.unknownCritical]
     this.#entries = entries
@@ -223,11 +227,13 @@ function readCrlExtensions(wrapper: DerReader | undefined): CrlExtensions {
   const number = read(ExtensionOid.crlNumber, readNumber)
   const baseNumber = read(ExtensionOid.deltaCrlIndicator, readNumber)
   const scope = read(ExtensionOid.issuingDistributionPoint, readScope)
+  const freshest = read(ExtensionOid.freshestCrl, parseDistributionPoints)
   const authorityKeyIdentifier = read(ExtensionOid.authorityKeyIdentifier, parseAuthorityKeyIdentifier)
   return {
     ...(number !== undefined && { number }),
     ...(baseNumber !== undefined && { baseNumber }),
     ...(scope !== undefined && { scope }),
+    ...(freshest !== undefined && { freshest }),
     ...(authorityKeyIdentifier !== undefined && { authorityKeyIdentifier }),
     unknownCritical: list.filter(({ oid, critical }) => critical && !ENFORCED.has(oid)).map(({ oid }) => oid),
   }

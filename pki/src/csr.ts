@@ -6,13 +6,12 @@ import {
 } from './algorithms.ts'
 import { contextConstructed, DerReader, Tag } from './der.ts'
 import { IssueError } from './issue-error.ts'
-import { issueDevice, type Issuer } from './issue.ts'
+import { issueDevice, type Holder, type Issuer } from './issue.ts'
 import { Name } from './name.ts'
 import { ParseError } from './parse-error.ts'
 import type { Random } from './pbes2.ts'
 import { SignatureVerifier } from './signature.ts'
 import { checkDeviceId } from './subject.ts'
-import type { Term } from './term.ts'
 
 /** A request with an ML-DSA-87 key and signature takes 8 kB. */
 const MAX_REQUEST_BYTES = 64 * 1024
@@ -89,8 +88,8 @@ export function requestedDeviceId(request: CertificateRequest): string {
  */
 export function issueFromRequest(
   issuer: Issuer,
-  { request, term }: { readonly request: CertificateRequest; readonly term: Term },
+  { request, ...granted }: { readonly request: CertificateRequest } & Omit<Holder, 'spki'>,
   random: Random,
 ): Promise<Buffer> {
-  return issueDevice(issuer, { id: requestedDeviceId(request), spki: request.spki, term }, random)
+  return issueDevice(issuer, { id: requestedDeviceId(request), spki: request.spki, ...granted }, random)
 }

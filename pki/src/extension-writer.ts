@@ -4,6 +4,7 @@ import {
   ascii,
   booleanTrue,
   enumerated,
+  explicit,
   implicit,
   integer,
   namedBits,
@@ -83,6 +84,32 @@ function ipv6Bytes(address: string): Uint8Array {
 
 function ipv6Groups(text: string): number[] {
   return text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16))
+}
+
+/**
+ * One distribution point (RFC 5280 §4.2.1.13) whose names are ways to the same CRL: of CRLDistributionPoints, or of
+ * FreshestCRL (§5.2.6).
+ */
+export function crlDistributionPoint(id: string, addresses: readonly string[]): Buffer {
+  const fullName = explicit(0, ...addresses.map(uri))
+  return extension(id, false, sequence(sequence(explicit(0, fullName))))
+}
+
+/** RFC 5280 §4.2.2.1. */
+export function authorityInfoAccess(
+  descriptions: readonly { readonly method: string; readonly address: string }[],
+): Buffer {
+  const list = descriptions.map(({ method, address }) => sequence(oid(method), uri(address)))
+  return extension(ExtensionOid.authorityInfoAccess, false, sequence(...list))
+}
+
+function uri(address: string): Buffer {
+  return implicit(6, ascii(address))
+}
+
+/** RFC 5280 §5.2.4: critical, so that nobody takes a delta for the whole list. */
+export function deltaCrlIndicator(baseNumber: bigint): Buffer {
+  return extension(ExtensionOid.deltaCrlIndicator, true, integer(baseNumber))
 }
 
 /** RFC 5280 §5.2.3. */

@@ -1,6 +1,7 @@
 /** Why a certificate, CRL or request was not issued. */
 export type IssueErrorCode =
   | 'invalid-name'
+  | 'invalid-address'
   | 'invalid-term'
   | 'outlives-issuer'
   | 'issuer-not-valid'

@@ -15,6 +15,7 @@ import {
 import { IssueError } from './issue-error.ts'
 import { KeyPurpose } from './oid.ts'
 import type { Random } from './pbes2.ts'
+import { publicationExtensions, type Publication } from './publication.ts'
 import { keyWeakness } from './signature.ts'
 import { signed, type Signer } from './signer.ts'
 import { checkDeviceId, checkPossessionCode, encodeSubject, type Subject } from './subject.ts'
@@ -47,10 +48,14 @@ export function issuerOf(certificate: Certificate, signer: Signer): Issuer {
   return { certificate, signer }
 }
 
-/** What every kind of certificate needs besides its own: the holder's SubjectPublicKeyInfo (DER) and its validity. */
+/**
+ * What every kind of certificate needs besides its own: the holder's SubjectPublicKeyInfo (DER) and its validity; and where
+ * its issuer publishes what becomes of it, if anywhere.
+ */
 export interface Holder {
   readonly spki: Uint8Array
   readonly term: Term
+  readonly publication?: Publication
 }
 
 export interface CaProfile {
@@ -125,7 +130,7 @@ interface Profile extends Holder {
 
 function issue(issuer: Issuer, profile: Profile, random: Random): Promise<Buffer> {
   const { certificate, signer } = issuer
-  const { subject, spki, term } = profile
+  const { subject, spki, term, publication = {} } = profile
   checkKey(spki)
   checkNotIssuersKey(spki, certificate)
   const authority = certificate.extensions.subjectKeyIdentifier ?? keyIdentifier(certificate.spki)
@@ -133,6 +138,7 @@ function issue(issuer: Issuer, profile: Profile, random: Random): Promise<Buffer
     ...profile.extensions,
     subjectKeyIdentifier(keyIdentifier(spki)),
     authorityKeyIdentifier(authority),
+    ...publicationExtensions(publication),
   ]
   const validity = termOf(term, certificate)
   return write({ issuer: certificate.subject.der, subject, validity, spki, extensions }, signer, random)

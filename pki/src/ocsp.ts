@@ -7,6 +7,7 @@ import { reasonOfCode } from './crl.ts'
 import { contextConstructed, contextPrimitive, DerReader, Tag } from './der.ts'
 import type { DerValue } from './der.ts'
 import { nullValue, octetString, oid, sequence } from './der-writer.ts'
+import { AccessMethod } from './oid.ts'
 import { ParseError } from './parse-error.ts'
 import type { PathVerifier } from './path.ts'
 import type { Signed } from './signature.ts'
@@ -16,8 +17,6 @@ import type { Signed } from './signature.ts'
 const SHA1 = '1.3.14.3.2.26'
 const BASIC_RESPONSE = '1.3.6.1.5.5.7.48.1.1'
 const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9'
-/** accessMethod of a responder's address (RFC 5280 §4.2.2.1). */
-const OCSP_ACCESS = '1.3.6.1.5.5.7.48.1'
 
 /** A response holds one answer and at most a short chain; more is an attack or a mistake. */
 export const MAX_OCSP_RESPONSE_BYTES = 64 * 1024
@@ -58,7 +57,7 @@ interface Question {
 export function ocspUrls({ extensions }: Certificate): string[] {
   const { authorityInfoAccess = [] } = extensions
   return authorityInfoAccess.flatMap(({ method, location }) =>
-    method === OCSP_ACCESS && location.kind === 'uri' ? [location.value] : [],
+    method === AccessMethod.ocsp && location.kind === 'uri' ? [location.value] : [],
   )
 }
 

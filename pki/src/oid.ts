@@ -88,6 +88,12 @@ export const KeyPurpose = {
   clientAuth: '1.3.6.1.5.5.7.3.2',
 } as const
 
+/** RFC 5280 §4.2.2.1. */
+export const AccessMethod = {
+  ocsp: '1.3.6.1.5.5.7.48.1',
+  caIssuers: '1.3.6.1.5.5.7.48.2',
+} as const
+
 /** RFC 5280 §4.2.1.4. */
 export const ANY_POLICY = '2.5.29.32.0'
 

@@ -11,7 +11,8 @@ import {
   type Issuer,
 } from '@holdfast/pki'
 import { CommandError } from '../command-error.ts'
-import { demandAbsent, makeFolder, readInput, writeNew, writeNewSecret } from './files.ts'
+import { readAddresses, writeAddresses, type Addresses } from './addresses.ts'
+import { demandAbsent, makeFolder, readInput, writeTogether } from './files.ts'
 import { decodePrivateKey, encodePrivateKey } from './key-file.ts'
 
 /** A CA on disk, one folder each: `ca.key`, `ca.cer`, `chain.pem` and what it has issued. */
@@ -22,6 +23,8 @@ export interface CaFolder {
   readonly chain: readonly [Certificate, ...Certificate[]]
   /** Where issued certificates go unless another folder is named. */
   readonly issued: string
+  /** Where it publishes. */
+  readonly addresses: Addresses
 }
 
 export interface CaFiles {
@@ -44,15 +47,19 @@ export interface NewCa {
   readonly above: readonly Certificate[]
   readonly privateKey: KeyObject
   readonly passphrase: string | undefined
+  readonly addresses?: Addresses
 }
 
-/** The key comes first: if anything fails after it, no certificate is left whose key is lost. */
-export function createCaFolder(path: string, { certificate, above, privateKey, passphrase }: NewCa): CaFiles {
+export function createCaFolder(path: string, ca: NewCa): CaFiles {
+  const { certificate, above, privateKey, passphrase, addresses } = ca
   const files = caFiles(path)
   makeFolder(path, 0o700)
-  writeNewSecret(files.key, encodePrivateKey(privateKey, passphrase))
-  writeNew(files.certificate, pemOf([certificate]))
-  writeNew(files.chain, pemOf([certificate, ...above]))
+  writeTogether([
+    { path: files.key, content: encodePrivateKey(privateKey, passphrase), secret: true, flush: true },
+    { path: files.certificate, content: pemOf([certificate]), secret: false },
+    { path: files.chain, content: pemOf([certificate, ...above]), secret: false },
+  ])
+  if (addresses !== undefined) writeAddresses(path, addresses)
   return files
 }
 
@@ -70,7 +77,13 @@ export async function openCaFolder(path: string, passphraseFile: string | undefi
   const source = { file: passphraseFile, flag: '--ca-passphrase-file' }
   const key = await decodePrivateKey(readInput(files.key, 'the CA key'), files.key, source)
   const issuer = issuerOf(certificate, keySigner(key))
-  return { path, issuer, chain: [certificate, ...above(files.chain)], issued: join(path, 'issued') }
+  return {
+    path,
+    issuer,
+    chain: [certificate, ...above(files.chain)],
+    issued: join(path, 'issued'),
+    addresses: readAddresses(path),
+  }
 }
 
 function above(chainFile: string): Certificate[] {

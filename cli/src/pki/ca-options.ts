@@ -1,6 +1,7 @@
 import type { Certificate, Subject } from '@holdfast/pki'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { print, printJson } from '../output.ts'
+import { addCaAddressOptions, type AddressOptions } from './addresses.ts'
 import type { CaFiles } from './ca-folder.ts'
 import { certificateJson, day, displayName } from './describe.ts'
 import { keyOption, type KeyOption } from './key-file.ts'
@@ -8,7 +9,7 @@ import { addPassphraseOptions, type PassphraseOptions } from './passphrase.ts'
 import { addValidityOptions, type ValidityOptions } from './validity.ts'
 
 /** What the makers of CAs, root and intermediate, have in common. */
-export interface CaOptions extends KeyOption, PassphraseOptions, ValidityOptions {
+export interface CaOptions extends KeyOption, PassphraseOptions, ValidityOptions, AddressOptions {
   readonly name: string
   readonly organization?: string
   readonly pathLength?: number
@@ -23,6 +24,7 @@ export function addCaOptions(command: Command, defaultDays: number, pathLength?:
     .addOption(keyOption())
     .addOption(limit.argParser(parsePathLength).default(pathLength, pathLength === undefined ? 'no limit' : undefined))
   addValidityOptions(command, defaultDays)
+  addCaAddressOptions(command)
   return addPassphraseOptions(command, 'ca.key').option('--json', 'print the result as JSON')
 }
 

@@ -9,7 +9,7 @@ import {
   type Pkcs12Protection,
 } from '@holdfast/pki'
 import { pemOf } from './ca-folder.ts'
-import { writeNew, writeNewSecret } from './files.ts'
+import { writeTogether } from './files.ts'
 
 /** The files of one device, named by its id. */
 export interface DeviceFiles {
@@ -63,8 +63,10 @@ export function writeDeviceFiles(files: DeviceFiles, device: DeviceIdentity, pro
     ? encodePem('ENCRYPTED PRIVATE KEY', encryptedKey)
     : encodePem('PRIVATE KEY', privateKey)
   // A device's key can be made again, so its files need not be forced to disk one by one.
-  writeNewSecret(files.key, keyPem, { flush: false })
-  writeNew(files.certificate, pemOf([certificate]))
-  writeNew(files.chain, pemOf([certificate, ...intermediates]))
-  writeNewSecret(files.pfx, pfx, { flush: false })
+  writeTogether([
+    { path: files.key, content: keyPem, secret: true },
+    { path: files.certificate, content: pemOf([certificate]), secret: false },
+    { path: files.chain, content: pemOf([certificate, ...intermediates]), secret: false },
+    { path: files.pfx, content: pfx, secret: true },
+  ])
 }

@@ -1,7 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { generateKey, issueDevice, parseCertificate, spkiOf, type Certificate, type Term } from '@holdfast/pki'
+import {
+  generateKey,
+  issueDevice,
+  parseCertificate,
+  spkiOf,
+  type Certificate,
+  type Publication,
+  type Term,
+} from '@holdfast/pki'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { print, printJson } from '../output.ts'
+import { addIssuedAddressOptions, publicationOf, type AddressOptions } from './addresses.ts'
 import { intermediatesOf, openCaFolder, recordIssued, type CaFolder } from './ca-folder.ts'
 import { certificateJson, day } from './describe.ts'
 import { deviceFiles, protectKeys, writeDeviceFiles, type DeviceFiles, type KeyProtection } from './device-files.ts'
@@ -22,7 +31,8 @@ const DEFAULT_DAYS = 365
 /** One run may not fill a disk by a slip of the finger: a million devices take 16 GB. */
 const MAX_COUNT = 1_000_000
 
-interface DeviceOptions extends KeyOption, PassphraseOptions, CaPassphraseOptions, ValidityOptions, IdOptions {
+interface DeviceOptions
+  extends KeyOption, PassphraseOptions, CaPassphraseOptions, ValidityOptions, IdOptions, AddressOptions {
   readonly ca: string
   readonly out?: string
   readonly json?: true
@@ -41,7 +51,7 @@ export function addDevice(pki: Command): void {
     .action(run)
   addValidityOptions(command, DEFAULT_DAYS)
   addPassphraseOptions(command, 'the private keys, in PEM and .pfx,')
-  addCaPassphraseOption(command)
+  addIssuedAddressOptions(addCaPassphraseOption(command))
     .option('--json', 'print one JSON object a line, one for each device')
     .addHelpText(
       'after',
@@ -68,9 +78,11 @@ async function run(args: readonly string[], options: DeviceOptions): Promise<voi
   const ca = await openCaFolder(options.ca, options.caPassphraseFile)
   const folder = options.out ?? ca.issued
   demandAbsent(ids.flatMap((id) => Object.values(deviceFiles(folder, id))))
+  const publication = publicationOf(ca.addresses, ca.issuer.certificate, options)
   const protection = protectKeys(await newPassphrase(options))
   makeFolder(folder)
-  const batch = { ca, ids, folder, key: options.key, term: termFrom(options, DEFAULT_DAYS, now), protection }
+  const term = termFrom(options, DEFAULT_DAYS, now)
+  const batch = { ca, ids, folder, key: options.key, term, publication, protection }
   const summary: MadeDevice[] = []
   for await (const made of makeDevices(batch)) {
     if (options.json) printJson({ id: made.id, ...certificateJson(made.certificate), files: made.files })
@@ -84,6 +96,7 @@ export interface DeviceBatch extends KeyOption {
   readonly ids: readonly string[]
   readonly folder: string
   readonly term: Term
+  readonly publication: Publication
   readonly protection: KeyProtection
 }
 
@@ -127,11 +140,14 @@ interface SignedDevice {
   readonly certificate: Certificate
 }
 
-async function signDevices({ ca, key, term }: DeviceBatch, ids: readonly string[]): Promise<SignedDevice[]> {
+async function signDevices(
+  { ca, key, term, publication }: DeviceBatch,
+  ids: readonly string[],
+): Promise<SignedDevice[]> {
   const signed: SignedDevice[] = []
   for (const id of ids) {
     const privateKey = generateKey(key)
-    const der = await issueDevice(ca.issuer, { id, spki: spkiOf(privateKey), term }, randomBytes)
+    const der = await issueDevice(ca.issuer, { id, spki: spkiOf(privateKey), term, publication }, randomBytes)
     const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' })
     signed.push({ id, privateKey: pkcs8, certificate: parseCertificate(der) })
   }

@@ -1,4 +1,16 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
 import { CommandError } from '../command-error.ts'
 
 /** No certificate, key, request or chain comes near this; it stops a wrong path from filling the memory. */
@@ -22,17 +34,66 @@ export function writeNew(path: string, content: string | Uint8Array): void {
 }
 
 /** A file that holds a private key: for its owner alone, on disk before the call returns. Throws rather than overwrite. */
-export function writeNewSecret(path: string, content: string | Uint8Array, { flush = true } = {}): void {
-  write(path, content, 0o600, flush)
+export function writeNewSecret(path: string, content: string | Uint8Array): void {
+  write(path, content, 0o600, true)
 }
 
 function write(path: string, content: string | Uint8Array, mode: number, flush = false): void {
   try {
     writeFileSync(path, content, { flag: 'wx', mode, flush })
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw exists(path)
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === 'EEXIST') throw exists(path)
+    // It was made and could not be filled.
+    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EIO') rmSync(path, { force: true })
     throw new CommandError(`'${path}' cannot be written: ${reason(cause)}`, 1, { cause })
   }
+}
+
+/** Over what was there; whoever reads it meanwhile sees the old content or the new, never half of one. */
+export function replaceFile(path: string, content: string | Uint8Array): void {
+  try {
+    writeFileSync(`${path}.new`, content, { mode: 0o644, flush: true })
+    renameSync(`${path}.new`, path)
+  } catch (cause) {
+    rmSync(`${path}.new`, { force: true })
+    throw new CommandError(`'${path}' cannot be written: ${reason(cause)}`, 1, { cause })
+  }
+}
+
+/** Refuses, before a CA's records change, a file that could not be written afterwards. */
+export function demandWritable(path: string): void {
+  try {
+    accessSync(dirname(path), constants.W_OK)
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+      throw new CommandError(`'${path}' is a folder`)
+  } catch (cause) {
+    if (cause instanceof CommandError) throw cause
+    throw new CommandError(`'${path}' cannot be written: ${reason(cause)}`, 1, { cause })
+  }
+}
+
+/** New files that belong together: all of them, or none is left. Throws rather than overwrite. */
+export function writeTogether(files: readonly NewFile[]): void {
+  const made: string[] = []
+  try {
+    for (const { path, content, secret, flush = false } of files) {
+      write(path, content, secret ? 0o600 : 0o644, flush)
+      made.push(path)
+    }
+  } catch (error) {
+    for (const path of made) rmSync(path, { force: true })
+    throw error
+  }
+}
+
+export interface NewFile {
+  readonly path: string
+  readonly content: string | Uint8Array
+  /** It holds a private key: for its owner alone. */
+  readonly secret: boolean
+  /** On disk before the call returns. */
+  readonly flush?: boolean
 }
 
 /** Refuses before anything is made, so that a run over many files stops without a half of them. */

@@ -11,6 +11,7 @@ import {
 } from '@holdfast/pki'
 import { Option, type Command } from 'commander'
 import { CommandError } from '../command-error.ts'
+import { addCaAddressOptions, changedAddresses, NO_ADDRESSES, type AddressOptions } from './addresses.ts'
 import { createCaFolder, demandNoCa } from './ca-folder.ts'
 import { reportCa } from './ca-options.ts'
 import { displayName } from './describe.ts'
@@ -19,7 +20,7 @@ import { decodePrivateKey } from './key-file.ts'
 import { addPassphraseOptions, newPassphrase, type PassphraseOptions } from './passphrase.ts'
 import { openPfx } from './pfx-file.ts'
 
-interface ImportOptions extends PassphraseOptions {
+interface ImportOptions extends PassphraseOptions, AddressOptions {
   readonly chain?: string
   readonly key?: string
   readonly pfx?: string
@@ -36,7 +37,7 @@ export function addImport(pki: Command): void {
     .addOption(new Option('--pfx <file>', 'both in one .pfx').conflicts(['chain', 'key']))
     .option('--key-passphrase-file <file>', 'the passphrase of the key or .pfx to import (asked for if absent)')
     .action(run)
-  addPassphraseOptions(command, 'the copy in ca.key')
+  addPassphraseOptions(addCaAddressOptions(command), 'the copy in ca.key')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
@@ -57,12 +58,14 @@ async function run(folder: string, options: ImportOptions): Promise<void> {
   const { privateKey, certificates } = await readMaterial(options)
   const certificate = certificateOf(privateKey, certificates)
   issuerOf(certificate, keySigner(privateKey))
+  const addresses = changedAddresses(NO_ADDRESSES, options, certificate)
   const passphrase = await newPassphrase(options)
   const files = createCaFolder(folder, {
     certificate,
     above: chainAbove(certificate, certificates),
     privateKey,
     passphrase,
+    addresses,
   })
   reportCa('imported CA', certificate, files, { encrypted: passphrase !== undefined, json: options.json })
 }

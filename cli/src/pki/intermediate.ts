@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { generateKey, issueIntermediate, parseCertificate, spkiOf } from '@holdfast/pki'
 import type { Command } from 'commander'
+import { changedAddresses, inherited, publicationOf } from './addresses.ts'
 import { createCaFolder, demandNoCa, openCaFolder, recordIssued } from './ca-folder.ts'
 import { addCaOptions, reportCa, subjectFrom, type CaOptions } from './ca-options.ts'
 import { addCaPassphraseOption, newPassphrase, type CaPassphraseOptions } from './passphrase.ts'
@@ -34,16 +35,18 @@ async function run(folder: string, options: IntermediateOptions): Promise<void> 
   const now = Date.now()
   demandNoCa(folder)
   const parent = await openCaFolder(options.ca, options.caPassphraseFile)
-  const passphrase = await newPassphrase(options)
   const privateKey = generateKey(options.key)
+  const addresses = changedAddresses(inherited(parent.addresses), options, { spki: spkiOf(privateKey) })
+  const passphrase = await newPassphrase(options)
   const profile = {
     subject: subjectFrom(options),
     pathLength: options.pathLength ?? DEFAULT_PATH_LENGTH,
     spki: spkiOf(privateKey),
     term: termFrom(options, DEFAULT_DAYS, now),
+    publication: publicationOf(parent.addresses, parent.issuer.certificate),
   }
   const certificate = parseCertificate(await issueIntermediate(parent.issuer, profile, randomBytes))
   recordIssued(parent, 'intermediate', [certificate])
-  const files = createCaFolder(folder, { certificate, above: parent.chain, privateKey, passphrase })
+  const files = createCaFolder(folder, { certificate, above: parent.chain, privateKey, passphrase, addresses })
   reportCa('intermediate CA', certificate, files, { encrypted: passphrase !== undefined, json: options.json })
 }

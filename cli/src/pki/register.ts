@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { addAddresses } from './set-addresses.ts'
 import { addCrl } from './crl.ts'
 import { addDevice } from './device.ts'
 import { addImport } from './import.ts'
@@ -15,6 +16,7 @@ export function register(pki: Command): void {
   addRoot(pki)
   addIntermediate(pki)
   addImport(pki)
+  addAddresses(pki)
   addVerificationCert(pki)
   addDevice(pki)
   addSignCsr(pki)

@@ -7,13 +7,14 @@ import { print, printJson } from '../output.ts'
 import { caFiles } from './ca-folder.ts'
 import { readInput } from './files.ts'
 import { reasonOption } from './revocation-reason.ts'
-import { issuedBy, recordRevoked, revokedBy } from './revoked.ts'
+import { issuedBy, recordRevoked, revokedBy, type Change } from './revoked.ts'
 
 interface RevokeOptions {
   readonly ca: string
   readonly serial?: string
   readonly device?: string
   readonly reason: RevocationReason
+  readonly lift?: true
   readonly json?: true
 }
 
@@ -25,6 +26,7 @@ export function addRevoke(pki: Command): void {
     .option('--serial <hex>', 'instead of a file: its serial number')
     .option('--device <id>', 'instead of a file: every certificate that the CA has signed for this device')
     .addOption(reasonOption())
+    .option('--lift', 'end a certificateHold: the certificate counts again with the next list')
     .option('--json', 'print the result as JSON')
     .action(run)
     .addHelpText(
@@ -46,7 +48,8 @@ function run(file: string | undefined, options: RevokeOptions): void {
   if (!existsSync(caFile)) throw new CommandError(`'${ca}' is not the folder of a CA: it has no ca.cer`)
   const serials = serialsOf(file, options, caFile)
   const revokedAt = Math.floor(Date.now() / 1000) * 1000
-  const known = new Map(revokedBy(ca).map((entry) => [hexOf(entry), entry]))
+  const known = new Map(revokedBy(ca).revoked.map((entry) => [hexOf(entry), entry]))
+  if (options.lift) return lift(ca, serials, known, { revokedAt, json: options.json })
   const fresh = serials.filter((serial) => {
     const before = known.get(serial)?.reason
     return before === undefined || (before === 'certificateHold' && reason !== 'certificateHold')
@@ -58,7 +61,25 @@ function run(file: string | undefined, options: RevokeOptions): void {
   print(`  next: holdfast pki crl --ca ${ca}`)
 }
 
-function recordRevokedSerials(ca: string, serials: readonly string[], revokedAt: number, reason: RevocationReason) {
+/** Every other reason is for good (RFC 5280 §5.3.1). */
+function lift(
+  ca: string,
+  serials: readonly string[],
+  known: ReadonlyMap<string, RevokedEntry>,
+  { revokedAt, json }: { readonly revokedAt: number; readonly json: true | undefined },
+): void {
+  const final = serials.find((serial) => known.has(serial) && known.get(serial)?.reason !== 'certificateHold')
+  if (final !== undefined)
+    throw new CommandError(`${final} was revoked for good (${known.get(final)?.reason}): only a certificateHold ends`)
+  const held = serials.filter((serial) => known.has(serial))
+  if (held.length === 0) throw new CommandError('nothing of it is on hold')
+  recordRevokedSerials(ca, held, revokedAt, 'removeFromCRL')
+  if (json) return printJson({ lifted: held })
+  for (const serial of held) print(`the hold of ${serial} has ended`)
+  print(`  next: holdfast pki crl --ca ${ca}`)
+}
+
+function recordRevokedSerials(ca: string, serials: readonly string[], revokedAt: number, reason: Change) {
   if (serials.length === 0) return
   recordRevoked(
     ca,

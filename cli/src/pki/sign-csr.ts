@@ -11,15 +11,16 @@ import type { CertificateRequest } from '@holdfast/pki'
 import type { Command } from 'commander'
 import { CommandError } from '../command-error.ts'
 import { print, printJson } from '../output.ts'
+import { addIssuedAddressOptions, publicationOf, type AddressOptions } from './addresses.ts'
 import { intermediatesOf, openCaFolder, pemOf, recordIssued } from './ca-folder.ts'
 import { certificateJson, day } from './describe.ts'
-import { demandAbsent, makeFolder, readInput, writeNew } from './files.ts'
+import { demandAbsent, makeFolder, readInput, writeTogether } from './files.ts'
 import { addCaPassphraseOption, type CaPassphraseOptions } from './passphrase.ts'
 import { addValidityOptions, termFrom, type ValidityOptions } from './validity.ts'
 
 const DEFAULT_DAYS = 365
 
-interface SignCsrOptions extends CaPassphraseOptions, ValidityOptions {
+interface SignCsrOptions extends CaPassphraseOptions, ValidityOptions, AddressOptions {
   readonly ca: string
   readonly id?: string
   readonly out?: string
@@ -34,7 +35,7 @@ export function addSignCsr(pki: Command): void {
     .option('--id <id>', 'the device id it must be for; another one in the request is refused')
     .option('--out <folder>', 'where to write (default: issued/ in the folder of the CA)')
     .action(run)
-  addCaPassphraseOption(addValidityOptions(command, DEFAULT_DAYS))
+  addIssuedAddressOptions(addCaPassphraseOption(addValidityOptions(command, DEFAULT_DAYS)))
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
@@ -59,11 +60,14 @@ async function run(path: string, options: SignCsrOptions): Promise<void> {
   const files = { certificate: join(folder, `${id}.cer`), chain: join(folder, `${id}.chain.pem`) }
   demandAbsent(Object.values(files))
   const term = termFrom(options, DEFAULT_DAYS, now)
-  const certificate = parseCertificate(await issueFromRequest(ca.issuer, { request, term }, randomBytes))
+  const publication = publicationOf(ca.addresses, ca.issuer.certificate, options)
+  const certificate = parseCertificate(await issueFromRequest(ca.issuer, { request, term, publication }, randomBytes))
   recordIssued(ca, 'request', [certificate])
   makeFolder(folder)
-  writeNew(files.certificate, pemOf([certificate]))
-  writeNew(files.chain, pemOf([certificate, ...intermediatesOf(ca)]))
+  writeTogether([
+    { path: files.certificate, content: pemOf([certificate]), secret: false },
+    { path: files.chain, content: pemOf([certificate, ...intermediatesOf(ca)]), secret: false },
+  ])
   if (options.json) return printJson({ id, ...certificateJson(certificate), files })
   print(`device "${id}", valid through ${day(certificate.notAfter)}`)
   print(`  ${files.certificate}  certificate: what one enrols`)

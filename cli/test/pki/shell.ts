@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -57,6 +57,10 @@ export class Shell implements Disposable {
 
   bytes(name: string): Buffer {
     return readFileSync(join(this.path, name))
+  }
+
+  has(name: string): boolean {
+    return existsSync(join(this.path, name))
   }
 
   /** Permission bits, such as 0o600. */

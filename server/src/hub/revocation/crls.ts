@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { parseCertificate, parseCrl, ParseError } from '@holdfast/pki'
+import { parseCertificate, parseCrl, ParseError, publicationName } from '@holdfast/pki'
 import type { Certificate, Crl, PathVerifier } from '@holdfast/pki'
 import { HubError } from '../../errors.ts'
 import type { HubName } from '../../model/ids.ts'
@@ -126,7 +126,7 @@ function scopeOf({ scope }: Crl): string {
 /** Stable while the CA keeps its key, so that it can stand in certificates. */
 function fileOf(crl: Crl, signer: Certificate): string {
   const scope = scopeOf(crl)
-  const parts = [keyDigest(signer).slice(0, 40), ...(scope === 'all' ? [] : [scope]), ...(crl.isDelta ? ['delta'] : [])]
+  const parts = [publicationName(signer), ...(scope === 'all' ? [] : [scope]), ...(crl.isDelta ? ['delta'] : [])]
   return `${parts.join('-')}.crl`
 }
 
