@@ -32,11 +32,15 @@ export class TokenNode {
     const stream = path === null ? null : this.#streamOf(audience, path)
     if (path === null || stream === null)
       throw new HubError('hub-not-found', `No hub of this server has the name in the audience '${printable(audience)}'`)
-    const judge = () => this.#parts.door.eventReader(stream.hub.name, token, audience, this.#peer)
-    const { expiresAt } = await judge()
-    if (!this.#claims.add({ hub: stream.name, path, expiresAt, judge }))
-      throw new HubError('throttled', 'This connection holds too many tokens: use one for the whole entity')
+    const { grounds, expiresAt, asOf } = await this.#parts.door.eventReader(
+      stream.hub.name,
+      token,
+      audience,
+      this.#peer,
+    )
     this.#onClaim()
+    if (!this.#claims.add({ hub: stream.name, path, grounds, expiresAt, asOf }))
+      throw new HubError('throttled', 'This connection holds too many tokens: use one for the whole entity')
     return { status: 202, description: 'Accepted' }
   }
 

@@ -1,6 +1,7 @@
 import type { Connection, EventContext } from 'rhea'
 import { HubError } from '../errors.ts'
-import type { Door } from '../hub/door/authenticate.ts'
+import type { Door, Principal } from '../hub/door/authenticate.ts'
+import type { Holder, Holders, LossReason } from '../hub/holders.ts'
 import type { Consumers } from '../hub/telemetry/consumers.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Log } from '../log.ts'
@@ -28,12 +29,11 @@ export interface LinkParts {
   readonly hubs: Hubs
   readonly consumers: Consumers
   readonly registrar: Registrar
+  readonly holders: Pick<Holders, 'hold' | 'release'>
   readonly clock: Clock
   readonly log: Log
   /** Port of the AMQP listener, as told in redirects; asked only once the server listens. */
   readonly port: () => number
-  /** ms between two looks at whether the tokens still count. */
-  readonly recheckMs?: number
 }
 
 /** What the links ask of their connection. */
@@ -45,15 +45,12 @@ export interface ConnectionControl {
 
 /** Largest message that is announced for either direction; the services announce the same. */
 const MAX_MESSAGE_BYTES = 1_048_576
-const LONGEST_TIMER_MS = 2 ** 31 - 1
-/** As soon as the hub notices other changes of which no hint came. */
-const RECHECK_MS = 5_000
 
 /** The links of one connection: each attach is given to the node that its address names, or refused by a detach. */
 export class Links {
   readonly #parts: LinkParts
   readonly #control: ConnectionControl
-  readonly #claims = new Claims()
+  readonly #claims: Claims
   readonly #cbs: RequestNode
   readonly #management: RequestNode
   readonly #provisioning: ProvisioningLinks
@@ -61,24 +58,28 @@ export class Links {
   readonly #readers = new Map<Sender, { readonly path: readonly string[]; readonly receiver: EventReceiver }>()
   readonly #requests = new Map<Receiver, RequestNode | ProvisioningLinks>()
   #login: Login = { kind: 'none' }
-  #expiry: NodeJS.Timeout | null = null
-  #recheck: NodeJS.Timeout | null = null
+  #loginHolder: Holder | null = null
   #closed = false
 
   constructor(parts: LinkParts, peer: Peer, control: ConnectionControl) {
     this.#parts = parts
     this.#control = control
-    const tokens = new TokenNode(parts, this.#claims, peer, () => this.#claimed())
+    this.#claims = new Claims(parts.holders, (reason) => this.#closeUncovered(lossOf(reason)))
+    const tokens = new TokenNode(parts, this.#claims, peer, () => control.authenticated())
     const management = new ManagementNode(parts, this.#claims)
     this.#cbs = new RequestNode((request) => tokens.answer(request), parts.log)
     this.#management = new RequestNode((request) => management.answer(request), parts.log)
-    this.#provisioning = new ProvisioningLinks(parts, peer, () => control.authenticated())
+    this.#provisioning = new ProvisioningLinks(parts, peer, {
+      authenticated: () => control.authenticated(),
+      lost: (reason) => control.close(failureOf(lossOf(reason))),
+    })
   }
 
   loggedIn(login: Login): void {
     this.#login = login
-    if (login.kind === 'registration') this.#provisioning.loggedIn(login.scope, login.who)
     if (login.kind !== 'none') this.#control.authenticated()
+    if (login.kind === 'registration') this.#provisioning.loggedIn(login.scope, login.who)
+    if (login.kind === 'policy') this.#holdLogin(login.principal)
   }
 
   listen(engine: Connection): void {
@@ -114,8 +115,9 @@ export class Links {
 
   close(): void {
     this.#closed = true
-    if (this.#expiry !== null) clearTimeout(this.#expiry)
-    if (this.#recheck !== null) clearInterval(this.#recheck)
+    this.#claims.close()
+    this.#provisioning.close()
+    if (this.#loginHolder !== null) this.#parts.holders.release(this.#loginHolder)
     for (const { receiver } of this.#readers.values()) receiver.stop()
     this.#readers.clear()
     this.#requests.clear()
@@ -223,35 +225,13 @@ export class Links {
     detach(link, failureOf(error))
   }
 
-  #claimed(): void {
-    this.#control.authenticated()
-    this.#scheduleExpiry()
-    this.#recheck ??= setInterval(() => void this.#judgeAgain(), this.#parts.recheckMs ?? RECHECK_MS).unref()
-  }
-
-  #scheduleExpiry(): void {
-    if (this.#expiry !== null) clearTimeout(this.#expiry)
-    const next = this.#claims.nextExpiry()
-    if (next === null || this.#closed) return
-    const wait = Math.min(Math.max(next - this.#parts.clock.now(), 0), LONGEST_TIMER_MS)
-    this.#expiry = setTimeout(() => this.#expire(), wait)
-  }
-
-  #expire(): void {
-    this.#claims.dropExpired(this.#parts.clock.now())
-    this.#closeUncovered(new HubError('credential-expired', 'The token has expired and was not renewed on $cbs'))
-  }
-
-  /** Never rejects. */
-  async #judgeAgain(): Promise<void> {
-    try {
-      await this.#claims.dropLost()
-    } catch (error) {
-      if (!this.#closed) this.#parts.log.error({ err: error }, 'tokens of readers could not be judged again')
-      return
+  #holdLogin({ grounds, expiresAt, asOf }: Principal): void {
+    const lost = (reason: LossReason): void => {
+      this.#login = { kind: 'none' }
+      this.#closeUncovered(lossOf(reason))
     }
-    if (!this.#closed)
-      this.#closeUncovered(new HubError('unauthorized', 'The token counts no more: its key was renewed'))
+    this.#loginHolder = { grounds, expiresAt, asOf, lost }
+    this.#parts.holders.hold(this.#loginHolder)
   }
 
   /** Closes what no live token covers any more; a connection without any is closed itself. */
@@ -262,9 +242,14 @@ export class Links {
       receiver.stop()
       this.#refuse(sender, reason)
     }
-    if (this.#claims.nextExpiry() === null && this.#login.kind === 'none') this.#control.close(failureOf(reason))
-    else this.#scheduleExpiry()
+    if (this.#claims.isEmpty && this.#login.kind === 'none') this.#control.close(failureOf(reason))
   }
+}
+
+function lossOf(reason: LossReason): HubError {
+  if (reason === 'credential-expired')
+    return new HubError('credential-expired', 'What proved this peer has expired and was not renewed')
+  return new HubError('unauthorized', 'What proved this peer counts no more: it was renewed, replaced or revoked')
 }
 
 function notServed(address: LinkAddress): HubError {

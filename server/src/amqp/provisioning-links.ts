@@ -1,6 +1,8 @@
 import type { Delivery } from 'rhea'
 import { HubError } from '../errors.ts'
+import type { Holder, Holders, LossReason } from '../hub/holders.ts'
 import type { Log } from '../log.ts'
+import { printable } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
 import type { JsonObject, JsonValue } from '../model/twin.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -28,29 +30,44 @@ interface Answer {
   readonly retryAfter: number | null
 }
 
+export interface ProvisioningLinksParts {
+  readonly registrar: Registrar
+  readonly holders: Pick<Holders, 'hold' | 'release'>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** What these links ask of their connection. */
+export interface ProvisioningControl {
+  authenticated(): void
+  lost(reason: LossReason): void
+}
+
 /**
  * The provisioning service over AMQP, for one device on one connection: it attaches a sender and a receiver to
  * `{scope}/registrations/{id}`, sends `iotdps-register` and polls. Who it is was said by SASL, or is proven by its
  * certificate with its first request, so that a refusal can carry the error body of the service.
  */
 export class ProvisioningLinks {
-  readonly #parts: { readonly registrar: Registrar; readonly clock: Clock; readonly log: Log }
+  readonly #parts: ProvisioningLinksParts
   readonly #peer: Peer
-  readonly #onAuthenticated: () => void
+  readonly #control: ProvisioningControl
   #identity: { readonly scope: string; readonly registrationId: string } | null = null
   #who: AuthenticatedRegistration | null = null
+  #holder: Holder | null = null
+  #isClosed = false
   #replies: ReplyQueue | null = null
 
-  constructor(parts: { registrar: Registrar; clock: Clock; log: Log }, peer: Peer, onAuthenticated: () => void) {
+  constructor(parts: ProvisioningLinksParts, peer: Peer, control: ProvisioningControl) {
     this.#parts = parts
     this.#peer = peer
-    this.#onAuthenticated = onAuthenticated
+    this.#control = control
   }
 
   /** Takes what a SASL login has proven. */
   loggedIn(scope: string, who: AuthenticatedRegistration): void {
     this.#identity = { scope, registrationId: who.presentedId }
-    this.#who = who
+    this.#hold(who)
   }
 
   addRequests(receiver: Receiver, address: { scope: string; registrationId: string }): void {
@@ -61,6 +78,11 @@ export class ProvisioningLinks {
   addReplies(sender: Sender, address: { scope: string; registrationId: string }): void {
     this.#claim(address)
     this.#replies = new ReplyQueue(sender)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    if (this.#holder !== null) this.#parts.holders.release(this.#holder)
   }
 
   wake(): void {
@@ -112,9 +134,19 @@ export class ProvisioningLinks {
   async #authenticate(): Promise<AuthenticatedRegistration> {
     if (this.#identity === null) throw new HubError('unauthorized', 'The link names no registration')
     const who = await this.#parts.registrar.authenticate({ ...this.#identity, token: null }, this.#peer)
-    this.#who = who
-    this.#onAuthenticated()
+    this.#control.authenticated()
+    this.#hold(who)
     return who
+  }
+
+  /** Each request is judged by itself; this ends the connection of one that asks for nothing. */
+  #hold(who: AuthenticatedRegistration): void {
+    const { holders } = this.#parts
+    if (this.#isClosed) return
+    if (this.#holder !== null) holders.release(this.#holder)
+    this.#who = who
+    this.#holder = who.heldUntil((reason) => this.#control.lost(reason))
+    holders.hold(this.#holder)
   }
 
   /** One connection is one device: the first address, or the login, says which. */
@@ -126,7 +158,11 @@ export class ProvisioningLinks {
   }
 
   #reject(delivery: Delivery, error: unknown): void {
-    if (!(error instanceof HubError)) this.#parts.log.error({ err: error }, 'amqp registration failed')
+    if (!(error instanceof HubError))
+      this.#parts.log.error(
+        { err: error, registrationId: printable(this.#identity?.registrationId ?? '') },
+        'amqp registration failed',
+      )
     const failure = error instanceof HubError ? error : new HubError('internal', 'The server failed to do this')
     const retryAfter = failure.retryAfter ?? null
     reject(delivery, {

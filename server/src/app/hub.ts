@@ -12,7 +12,8 @@ import { Quarantine } from '../hub/sessions/quarantine.ts'
 import { Refusals } from '../hub/refusals/refusals.ts'
 import type { Revocations } from '../hub/revocation/revocations.ts'
 import { SealedMessages } from '../hub/telemetry/sealed.ts'
-import { SessionWatch } from '../hub/door/session-watch.ts'
+import { TrustWatch } from '../hub/door/trust-watch.ts'
+import { Holders } from '../hub/holders.ts'
 import { Sessions } from '../hub/sessions/sessions.ts'
 import { Telemetry } from '../hub/telemetry/telemetry.ts'
 import { TrustAnchors } from '../hub/authorities/trust-anchors.ts'
@@ -20,6 +21,7 @@ import { DEFAULT_DELIVERY_LIMITS, Webhooks } from '../hub/operations/webhooks.ts
 import { openLocalBus } from '../local/bus.ts'
 import type { Context } from './context.ts'
 import type { Kept } from './kept.ts'
+import { logDevices } from './device-log.ts'
 import { openTrust } from './trust.ts'
 
 const HOUR = 60 * 60 * 1000
@@ -53,22 +55,26 @@ export async function openHub(context: Context, kept: Kept) {
   onClose(() => anchors.close())
   const { trust, crls } = await openTrust(context, { registry, hubs, bus })
   const { revocations } = trust
+  const holders = new Holders({ clock, log })
+  onClose(() => holders.close())
   const door = new Door({
     hubs,
     registry,
     anchors,
     trust,
     refusals,
+    holders,
     clock,
     clones,
     provisioningHosts: config.provisioning.hosts,
   })
   const quarantine = new Quarantine({ registry, bus, clock })
   const duplicates = new Duplicates({ hubs, refusals, quarantine, alarms, clock, log })
-  const sessions = new Sessions({ registry, revocations, bus, clock, log, metrics, duplicates })
+  const sessions = new Sessions({ registry, holders, bus, clock, log, metrics, duplicates })
   writeDown({ operations, refusals, revocations, alarms, sessions, events: kept.securityEvents })
+  logDevices(log, { sessions, refusals })
   onClose(() => sessions.close())
-  const watch = new SessionWatch({ sessions, trust, anchors, hubs, registry, bus, clock, log })
+  const watch = new TrustWatch({ holders, trust, anchors, hubs, registry, bus, clock, log })
   onClose(() => watch.close())
   const devices = new Devices({ registry, bus, clock, random, lifecycle: operations })
   const webhooks = await Webhooks.open({
@@ -113,6 +119,7 @@ export async function openHub(context: Context, kept: Kept) {
     trust,
     crls,
     revocations,
+    holders,
     door,
     quarantine,
     sessions,

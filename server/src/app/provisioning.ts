@@ -13,7 +13,7 @@ export async function openProvisioning(context: Context, kept: Kept, hub: Hub) {
   const { config, clock, random, log, metrics, onClose } = context
   const { hubs } = kept
   const { registry } = kept.stores
-  const { anchors, trust, refusals, bus, operations } = hub
+  const { anchors, trust, refusals, holders, bus, operations } = hub
   const idScope = await loadIdScope(registry.settings, random)
   const linkedHubs = config.hubs.map(({ name, hosts, weight, latency }) => ({
     hub: name,
@@ -22,7 +22,19 @@ export async function openProvisioning(context: Context, kept: Kept, hub: Hub) {
     latency,
   }))
   const enrollments = new Enrollments({ registry, bus, clock, random })
-  const rehearsing = { scope: idScope, hubs, linkedHubs, registry, anchors, trust, refusals, bus, clock, random }
+  const rehearsing = {
+    scope: idScope,
+    hubs,
+    linkedHubs,
+    registry,
+    anchors,
+    trust,
+    refusals,
+    holders,
+    bus,
+    clock,
+    random,
+  }
   const registrar = new Registrar({
     ...rehearsing,
     webhook: new AllocationWebhook(),

@@ -124,9 +124,9 @@ function makeHeads(
   { registrar }: Provisioning,
   amqpPort: () => number,
 ): { mqtt: MqttHead; amqp: AmqpHead } {
-  const { door, devices, telemetry, sessions, refusals, consumers } = hub
+  const { door, devices, telemetry, sessions, holders, refusals, consumers } = hub
   const mqtt = new MqttHead(
-    { door, devices, hubs, telemetry, sessions, refusals, registrar, clock, random, log },
+    { door, devices, hubs, telemetry, sessions, holders, refusals, registrar, clock, random, log },
     { connectSeconds: config.limits.handshakeSeconds },
   )
   const containerId = `holdfast-${Buffer.from(random.bytes(8)).toString('hex')}`
@@ -135,6 +135,7 @@ function makeHeads(
     hubs,
     consumers,
     registrar,
+    holders,
     refusals,
     clock,
     log,

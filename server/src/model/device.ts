@@ -60,6 +60,14 @@ export interface DeviceProvenance {
   readonly enrollment: { readonly kind: 'individual' | 'group'; readonly id: string }
   /** `certificateId` of every certificate of the proven path, leaf first; empty for a symmetric key. */
   readonly path: readonly string[]
+  /** For a symmetric key, digests of both of the device's keys and of what the enrollment held for each; absent in old rows. */
+  readonly keys?: readonly ProvisionedKey[]
+}
+
+interface ProvisionedKey {
+  readonly own: string
+  /** The same as `own`, but for a group: its devices' keys are derived. */
+  readonly enrolled: string
 }
 
 export interface DeviceCounts {

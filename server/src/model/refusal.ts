@@ -64,6 +64,7 @@ export const REFUSAL_RULES = [
   'enrollment-unknown',
   'enrollment-disabled',
   'enrollment-deleted',
+  'enrollment-credential-replaced',
   'device-revoked',
   'authority-removed',
   'registration-id-mismatch',

@@ -19,6 +19,8 @@ export interface Session {
   readonly grounds: readonly Ground[]
   /** ms: when what it rests on ends; null when it does not. */
   readonly expiresAt: number | null
+  /** `Holders.moment` when the judgement that let it in began. */
+  readonly asOf: number
   /** Fingerprint of the identity's credential as it was proven: the session ends when the registry holds another. */
   readonly credential: string
   /** The identity's own; absent: as its hub has it. */

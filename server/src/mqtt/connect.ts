@@ -5,6 +5,7 @@ import { HubError } from '../errors.ts'
 import type { Peer } from '../model/peer.ts'
 import type { RefusalRule } from '../model/refusal.ts'
 import type { Session } from '../model/session.ts'
+import type { Traced } from '../tracing.ts'
 import type { Conversation, Line } from './conversation.ts'
 import { DeviceConversation } from './device-conversation.ts'
 import type { ConnectPacket } from './packets.ts'
@@ -22,6 +23,7 @@ interface Attempt {
   readonly peer: Peer
   readonly line: Line
   readonly parts: MqttParts
+  readonly span: Traced
 }
 
 /**
@@ -39,11 +41,12 @@ async function openHub(
   { host, deviceId, moduleId, modelId }: UserName & { kind: 'hub' },
   token: string | null,
 ): Promise<Conversation> {
-  const { line, peer, parts } = attempt
+  const { line, peer, parts, span } = attempt
   const topics = new DeviceTopics(deviceId, moduleId)
   const will = readWill(attempt, topics)
   const device = await parts.door.device({ host, deviceId, moduleId, token, modelId }, peer)
   const session = sessionOf(device, attempt)
+  span.note({ 'holdfast.hub': session.hub, 'holdfast.session.id': session.id })
   parts.sessions.open(session)
   return new DeviceConversation({ device, session, topics, will, line, parts })
 }
@@ -55,7 +58,9 @@ async function openProvisioning(
 ): Promise<Conversation> {
   const { line, peer, parts } = attempt
   const registration = await parts.registrar.authenticate({ scope, registrationId, token }, peer)
-  return new ProvisioningConversation({ registration, registrationId, line, parts })
+  const holder = registration.heldUntil((reason) => line.close(reason))
+  parts.holders.hold(holder)
+  return new ProvisioningConversation({ registration, registrationId, holder, line, parts })
 }
 
 function readUserName(attempt: Attempt): UserName {
@@ -111,6 +116,7 @@ function sessionOf(device: AuthenticatedDevice, { line, peer, parts }: Attempt):
     path: device.path,
     grounds: device.grounds,
     expiresAt: device.expiresAt,
+    asOf: device.asOf,
     credential: device.credential,
     ...(device.device.duplicates && { duplicates: device.device.duplicates }),
     close: (reason) => line.close(reason),

@@ -1,5 +1,6 @@
 import type { Devices } from '../hub/registry/devices.ts'
 import type { Door } from '../hub/door/authenticate.ts'
+import type { Holders } from '../hub/holders.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Refusals } from '../hub/refusals/refusals.ts'
 import type { Sessions } from '../hub/sessions/sessions.ts'
@@ -15,6 +16,7 @@ export interface MqttParts {
   readonly hubs: Pick<Hubs, 'byHost'>
   readonly telemetry: Pick<Telemetry, 'send'>
   readonly sessions: Pick<Sessions, 'open' | 'end'>
+  readonly holders: Pick<Holders, 'hold' | 'release'>
   readonly refusals: Pick<Refusals, 'record' | 'refuse'>
   readonly registrar: Pick<Registrar, 'authenticate' | 'register' | 'status'>
   readonly clock: Clock

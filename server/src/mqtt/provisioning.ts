@@ -1,6 +1,7 @@
 import { HubError } from '../errors.ts'
 import type { HubErrorCode } from '../errors.ts'
 import { ofPeer } from '../hub/refusals/refusals.ts'
+import type { Holder } from '../hub/holders.ts'
 import type { RefusalRule } from '../model/refusal.ts'
 import type { AuthenticatedRegistration } from '../provisioning/authenticate-registration.ts'
 import {
@@ -26,6 +27,7 @@ const MAX_BODY_BYTES = 64 * 1024
 export class ProvisioningConversation implements Conversation {
   readonly #registration: AuthenticatedRegistration
   readonly #registrationId: string
+  readonly #holder: Holder
   readonly #line: Line
   readonly #parts: MqttParts
   readonly #subscriptions = new Subscriptions((filter) => filter === PROVISIONING_RESPONSES)
@@ -34,11 +36,14 @@ export class ProvisioningConversation implements Conversation {
     registration: AuthenticatedRegistration
     /** As the device spelled it. */
     registrationId: string
+    /** Each request is judged by itself; this ends the connection of one that asks for nothing. */
+    holder: Holder
     line: Line
     parts: MqttParts
   }) {
     this.#registration = facts.registration
     this.#registrationId = facts.registrationId
+    this.#holder = facts.holder
     this.#line = facts.line
     this.#parts = facts.parts
   }
@@ -61,7 +66,9 @@ export class ProvisioningConversation implements Conversation {
     this.#subscriptions.remove(filter)
   }
 
-  ended(): void {}
+  ended(): void {
+    this.#parts.holders.release(this.#holder)
+  }
 
   async #respond(request: ProvisioningRequest, body: Buffer): Promise<void> {
     try {

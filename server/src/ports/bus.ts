@@ -1,3 +1,4 @@
+import type { PolicyOwner } from '../model/access-policy.ts'
 import type { DeviceProvenance } from '../model/device.ts'
 import type { DeviceId, HubName } from '../model/ids.ts'
 
@@ -15,6 +16,8 @@ export type Hint =
     }
   /** Which one; absent: any. */
   | { readonly kind: 'enrollments-changed'; readonly enrollment?: DeviceProvenance['enrollment'] }
+  /** Its keys or rights, or it is gone. */
+  | { readonly kind: 'policy-changed'; readonly owner: PolicyOwner; readonly name: string }
   | { readonly kind: 'revocations-changed' }
   | { readonly kind: 'refused' }
 

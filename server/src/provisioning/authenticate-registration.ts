@@ -1,5 +1,9 @@
-import { VerifiedPath } from '@holdfast/pki'
+import { certificateId, VerifiedPath } from '@holdfast/pki'
 import type { AnchorSet, Certificate, TrustError } from '@holdfast/pki'
+import { authorityEvidence, keyEvidence, leafEvidence } from '../hub/door/enrollment-standing.ts'
+import type { Evidence } from '../hub/door/enrollment-standing.ts'
+import { keyDigestOf } from '../hub/findings/device-credential.ts'
+import type { Holder, Holders, LossReason, Verdict } from '../hub/holders.ts'
 import { parseChain, pathFinding } from '../hub/findings/certificate-judgement.ts'
 import type { ParsedChain } from '../hub/findings/certificate-judgement.ts'
 import type { Finding } from '../hub/findings/finding.ts'
@@ -10,20 +14,23 @@ import type { PathTrust } from '../hub/revocation/path-trust.ts'
 import { ofPeer } from '../hub/refusals/refusals.ts'
 import type { RefusedError, Refusals } from '../hub/refusals/refusals.ts'
 import { revokedDirectly } from '../hub/door/revoked.ts'
-import { verifySasSignature } from '../hub/door/sas-token.ts'
+import { signingKeyOf } from '../hub/door/sas-token.ts'
 import { judgeForNobody } from '../hub/door/token-judgement.ts'
 import type { TrustAnchors } from '../hub/authorities/trust-anchors.ts'
 import type { HubErrorCode } from '../errors.ts'
 import { HubError } from '../errors.ts'
 import type { Enrollment, IndividualEnrollment } from '../model/enrollment.ts'
+import { anchorGround, certificateGround, enrollmentGround } from '../model/ground.ts'
+import type { Ground } from '../model/ground.ts'
 import { parseRegistrationId, printable } from '../model/ids.ts'
-import type { RegistrationId } from '../model/ids.ts'
+import type { HubName, RegistrationId } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Registry } from '../ports/registry.ts'
 import { deriveDeviceKey } from './derived-keys.ts'
 import { GroupIndex } from './group-index.ts'
 import type { SymmetricGroup } from './group-index.ts'
+import { enrollmentReference } from './registered-device.ts'
 import {
   blocked,
   judgeEnrolledCertificate,
@@ -55,12 +62,16 @@ interface Proof {
   readonly kind: 'proof'
   readonly enrollment: Enrollment
   readonly evidence: RegistrationEvidence
+  /** What of the enrollment it was proven by. */
+  readonly enrolled: Evidence
   /** ms: the end of the token, or of the certificate that ends first. */
   readonly expiresAt: number
 }
 
 interface EnrolledKeys {
   readonly enrollment: Enrollment
+  /** What the enrollment holds: a device of a group signs with keys that are derived from these. */
+  readonly enrolled: readonly [primary: string, secondary: string]
   readonly primaryKey: string
   readonly secondaryKey: string
 }
@@ -71,7 +82,7 @@ interface Candidate extends RegistrationClaim {
 }
 
 /** A device that has proven itself to this module, and the enrollment that decides about it. */
-class AuthenticatedRegistration {
+class AuthenticatedRegistration implements Verdict {
   readonly registrationId: RegistrationId
   readonly presentedId: string
   /** As it was when the device proved itself. */
@@ -79,6 +90,8 @@ class AuthenticatedRegistration {
   readonly evidence: RegistrationEvidence
   /** ms: the end of the token, or of the certificate that ends first. */
   readonly expiresAt: number
+  readonly grounds: readonly Ground[]
+  readonly asOf: number
   readonly provenAt: number
   /** Of the facts about CAs and revocation that it was judged by. */
   readonly trustRevision: string
@@ -86,17 +99,29 @@ class AuthenticatedRegistration {
   /** Holds the token, so it is not to be seen; and no other object of this shape passes for one of these. */
   readonly #claim: RegistrationClaim
 
-  constructor({ id, peer, ...claim }: Candidate, proof: Proof, now: number, trustRevision: string) {
+  constructor(
+    { id, peer, ...claim }: Candidate,
+    proof: Proof,
+    { home, now, trustRevision, asOf }: { home: HubName; now: number; trustRevision: string; asOf: number },
+  ) {
     this.registrationId = id
     this.presentedId = claim.registrationId
     this.enrollment = proof.enrollment
     this.evidence = proof.evidence
     this.expiresAt = proof.expiresAt
+    this.grounds = groundsOf(proof, home)
+    this.asOf = asOf
     this.provenAt = now
     this.trustRevision = trustRevision
     this.peer = peer
     this.#claim = claim
     Object.freeze(this)
+  }
+
+  /** For the connection that goes on by it. */
+  heldUntil(lost: (reason: LossReason) => void): Holder {
+    const { grounds, expiresAt, asOf, evidence } = this
+    return { grounds, expiresAt, asOf, leaf: evidence.kind === 'x509' ? evidence.leaf.der : undefined, lost }
   }
 
   static claimOf(who: AuthenticatedRegistration): RegistrationClaim {
@@ -118,6 +143,7 @@ export class RegistrationDoor {
   readonly #anchors: TrustAnchors
   readonly #trust: PathTrust
   readonly #refusals: Refusals
+  readonly #holders: Pick<Holders, 'moment'>
   readonly #clock: Clock
   readonly #groups: GroupIndex
 
@@ -128,6 +154,7 @@ export class RegistrationDoor {
     anchors: TrustAnchors
     trust: PathTrust
     refusals: Refusals
+    holders: Pick<Holders, 'moment'>
     clock: Clock
   }) {
     this.#scope = parts.scope
@@ -136,6 +163,7 @@ export class RegistrationDoor {
     this.#anchors = parts.anchors
     this.#trust = parts.trust
     this.#refusals = parts.refusals
+    this.#holders = parts.holders
     this.#clock = parts.clock
     this.#groups = new GroupIndex(parts.registry, parts.hubs.home.name)
   }
@@ -154,6 +182,7 @@ export class RegistrationDoor {
     if (claim.scope.toLowerCase() !== this.#scope.toLowerCase()) return reject(this.#wrongScope(claim.scope))
     const candidate = { ...claim, id, peer }
     // Before the judgement: a change in between makes the proof look older than it is, never newer.
+    const asOf = this.#holders.moment
     const trustRevision = await this.#trustRevision()
     const individual = await this.#registry.enrollments.getIndividual(id)
     const proof = individual ? await this.#byIndividual(candidate, individual) : await this.#byGroup(candidate)
@@ -161,7 +190,12 @@ export class RegistrationDoor {
     if (proof.enrollment.status === 'disabled') return reject(blocked(proof.enrollment), 'enrollment-disabled')
     const revoked = await this.#revokedDevice(id)
     if (revoked !== null) return reject(revoked)
-    const who = new AuthenticatedRegistration(candidate, proof, this.#clock.now(), trustRevision)
+    const who = new AuthenticatedRegistration(candidate, proof, {
+      home: this.#hubs.home.name,
+      now: this.#clock.now(),
+      trustRevision,
+      asOf,
+    })
     return { kind: 'proven', who }
   }
 
@@ -219,7 +253,9 @@ export class RegistrationDoor {
     const { attestation } = enrollment
     if (attestation.type === 'symmetricKey') {
       const { primaryKey, secondaryKey } = attestation
-      return this.#judgeKeys(candidate, [{ enrollment, primaryKey, secondaryKey }])
+      return this.#judgeKeys(candidate, [
+        { enrollment, enrolled: [primaryKey, secondaryKey], primaryKey, secondaryKey },
+      ])
     }
     const chain = this.#chain(candidate)
     if (isFinding(chain)) return chain
@@ -229,13 +265,14 @@ export class RegistrationDoor {
     if (!leaf.selfIssued) {
       // A certificate that a CA signed is worth what that CA is worth, even where it is enrolled itself.
       const path = await this.#path(chain)
-      return path instanceof VerifiedPath ? byPath(enrollment, path) : path
+      return path instanceof VerifiedPath ? byPath(enrollment, path, leafEvidence(leaf)) : path
     }
     const stale = judgeValidity(leaf, this.#clock.now())
     if (stale !== null) return stale
     const revoked = this.#trust.judge(this.#hubs.home.name, [leaf], this.#clock.now())
     if (revoked !== undefined) return pathFinding(revoked)
-    return { kind: 'proof', enrollment, evidence: { kind: 'x509', leaf, path: null }, expiresAt: leaf.notAfter }
+    const evidence = { kind: 'x509', leaf, path: null } as const
+    return { kind: 'proof', enrollment, evidence, enrolled: leafEvidence(leaf), expiresAt: leaf.notAfter }
   }
 
   async #byGroup(candidate: Candidate): Promise<Proof | Finding> {
@@ -245,13 +282,15 @@ export class RegistrationDoor {
     const groups = await this.#groups.current()
     const path = await this.#path(chain)
     if (!(path instanceof VerifiedPath)) return path
-    const enrollment = groups.nearest(path.certificates)
-    if (enrollment !== null) return byPath(enrollment, path)
+    const nearest = groups.nearest(path.certificates)
+    if (nearest !== null) return byPath(nearest.group, path, authorityEvidence(nearest.authority))
     // The path ended at the first verified CA; a group may name one further up, reached through that CA.
     const longer = await this.#verify(chain, groups.referred, path.anchor)
     if (!(longer instanceof VerifiedPath)) return notEnrolled(candidate.id, path)
     const further = groups.nearest(longer.certificates)
-    return further === null ? notEnrolled(candidate.id, path) : byPath(further, longer)
+    return further === null
+      ? notEnrolled(candidate.id, path)
+      : byPath(further.group, longer, authorityEvidence(further.authority))
   }
 
   async #byDerivedKey(candidate: Candidate): Promise<Proof | Finding> {
@@ -265,11 +304,13 @@ export class RegistrationDoor {
     const read = readRegistrationToken(text, { scope: this.#scope, registrationId: id }, this.#clock.now())
     if (isFinding(read)) return read
     let tried = 0
-    for (const { enrollment, primaryKey, secondaryKey } of choices) {
+    for (const { enrollment, enrolled: keys, primaryKey, secondaryKey } of choices) {
       tried++
-      if (!verifySasSignature(read.token, [primaryKey, secondaryKey], 'iot')) continue
+      const signer = signingKeyOf(read.token, [primaryKey, secondaryKey], 'iot')
+      if (signer === null) continue
       const evidence = { kind: 'symmetricKey', primaryKey, secondaryKey } as const
-      return { kind: 'proof', enrollment, evidence, expiresAt: read.token.expiresAt }
+      const enrolled = keyEvidence(keyDigestOf(keys[signer === primaryKey ? 0 : 1]))
+      return { kind: 'proof', enrollment, evidence, enrolled, expiresAt: read.token.expiresAt }
     }
     if (tried > 0)
       return finding('token-signature-wrong', `The token was signed with no key that is enrolled for '${id}'.`)
@@ -319,17 +360,27 @@ function readRegistrationId(text: string): RegistrationId | Finding {
   }
 }
 
-function byPath(enrollment: Enrollment, path: VerifiedPath): Proof {
-  return { kind: 'proof', enrollment, evidence: { kind: 'x509', leaf: path.leaf, path }, expiresAt: path.notAfter }
+function byPath(enrollment: Enrollment, path: VerifiedPath, enrolled: Evidence): Proof {
+  const evidence = { kind: 'x509', leaf: path.leaf, path } as const
+  return { kind: 'proof', enrollment, evidence, enrolled, expiresAt: path.notAfter }
+}
+
+/** `home` is the hub whose CAs and revocations were asked. */
+function groundsOf({ enrollment, evidence, enrolled }: Proof, home: HubName): readonly Ground[] {
+  const grounds = [enrollmentGround(enrollmentReference(enrollment), enrolled.proof)]
+  if (evidence.kind === 'symmetricKey') return grounds
+  const { leaf, path } = evidence
+  const certificates = (path?.certificates ?? [leaf]).map((each) => certificateGround(home, certificateId(each)))
+  return [...certificates, ...(path === null ? [] : [anchorGround(home, path.anchor.sha256)]), ...grounds]
 }
 
 /** Some clients derive their key from the id as they spell it, others from its lower case. Made as they are asked for. */
 function* derivedKeys({ id, registrationId }: Candidate, groups: readonly SymmetricGroup[]): Iterable<EnrolledKeys> {
   const spellings = new Set([registrationId, id])
-  for (const { group, keys } of groups) {
+  for (const { group, enrolled, keys } of groups) {
     for (const spelling of spellings) {
       const [primaryKey, secondaryKey] = [deriveDeviceKey(keys[0], spelling), deriveDeviceKey(keys[1], spelling)]
-      yield { enrollment: group, primaryKey, secondaryKey }
+      yield { enrollment: group, enrolled, primaryKey, secondaryKey }
     }
   }
 }

@@ -10,6 +10,8 @@ const PAGE = 100
 
 export interface SymmetricGroup {
   readonly group: EnrollmentGroup
+  /** The keys as they are enrolled, and for deriving. */
+  readonly enrolled: readonly [primary: string, secondary: string]
   readonly keys: readonly [KeyObject, KeyObject]
 }
 
@@ -70,7 +72,8 @@ export class Groups {
     for (const group of disabledFirst(groups)) {
       if (group.attestation.type === 'symmetricKey') {
         const { primaryKey, secondaryKey } = group.attestation
-        symmetric.push({ group, keys: [secretKeyOf(primaryKey), secretKeyOf(secondaryKey)] })
+        const keys = [secretKeyOf(primaryKey), secretKeyOf(secondaryKey)] as const
+        symmetric.push({ group, enrolled: [primaryKey, secondaryKey], keys })
       } else if ('caReferences' in group.attestation) {
         const { primary, secondary } = group.attestation.caReferences
         for (const name of [primary, secondary]) this.#refer(group, name === null ? undefined : verified.get(name))
@@ -82,11 +85,11 @@ export class Groups {
     this.symmetric = symmetric
   }
 
-  /** The group of the CA nearest to the leaf of a verified path, or null when no group names any CA on it. */
-  nearest(path: readonly Certificate[]): EnrollmentGroup | null {
+  /** The CA nearest to the leaf of a verified path that a group names, or null when no group names any on it. */
+  nearest(path: readonly Certificate[]): { readonly group: EnrollmentGroup; readonly authority: Certificate } | null {
     for (const authority of path.slice(1)) {
       const group = this.#byAuthority.get(authorityKey(authority))
-      if (group !== undefined) return group
+      if (group !== undefined) return { group, authority }
     }
     return null
   }

@@ -1,6 +1,7 @@
 import { certificateId } from '@holdfast/pki'
 import { HubError } from '../errors.ts'
 import { finding } from '../hub/findings/finding.ts'
+import type { Holders } from '../hub/holders.ts'
 import type { DeviceLifecycle } from '../hub/registry/devices.ts'
 import type { Hubs } from '../hub/hubs.ts'
 import type { Refusals, RefusedError } from '../hub/refusals/refusals.ts'
@@ -18,6 +19,7 @@ import type { JsonValue } from '../model/twin.ts'
 import type { Bus } from '../ports/bus.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
 import type { Registry } from '../ports/registry.ts'
+import { traced } from '../tracing.ts'
 import { allocate, eligibleHubs } from './allocation.ts'
 import type { AllocationWebhook } from './allocation-webhook.ts'
 import { Assignments, proofOf } from './assignments.ts'
@@ -44,6 +46,7 @@ export interface RegistrarParts {
   readonly anchors: TrustAnchors
   readonly trust: PathTrust
   readonly refusals: Refusals
+  readonly holders: Pick<Holders, 'moment'>
   readonly webhook: AllocationWebhook
   readonly lifecycle?: DeviceLifecycle
   readonly bus: Bus
@@ -83,6 +86,24 @@ export class Registrar {
     presented: AuthenticatedRegistration,
     { payload }: { readonly payload?: JsonValue | undefined },
     { force }: { readonly force: boolean },
+  ): Promise<RegistrationResult> {
+    const facts = { 'holdfast.registration.id': presented.registrationId }
+    return traced('device.register', facts, async (span) => {
+      const result = await this.#register(presented, payload, force)
+      const { assignedHub = null, deviceId = null } = result.registration ?? {}
+      span.note({
+        'holdfast.outcome': result.status,
+        ...(assignedHub !== null && { 'holdfast.hub': assignedHub }),
+        ...(deviceId !== null && { 'holdfast.device.id': deviceId }),
+      })
+      return result
+    })
+  }
+
+  async #register(
+    presented: AuthenticatedRegistration,
+    payload: JsonValue | undefined,
+    force: boolean,
   ): Promise<RegistrationResult> {
     const who = await this.#door.renew(presented)
     const { allocationPolicy } = who.enrollment

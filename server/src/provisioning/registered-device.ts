@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { certificateId } from '@holdfast/pki'
+import { keyDigestOf } from '../hub/findings/device-credential.ts'
 import { newDevice } from '../hub/registry/device-spec.ts'
 import { nextEtag } from '../hub/etags.ts'
 import type { Device, DeviceAuthentication, DeviceProvenance } from '../model/device.ts'
@@ -23,7 +24,10 @@ export function credentialsFrom(evidence: RegistrationEvidence, enrollment: Enro
   const origin = enrollmentReference(enrollment)
   if (evidence.kind === 'symmetricKey') {
     const { primaryKey, secondaryKey } = evidence
-    return { authentication: { type: 'sas', primaryKey, secondaryKey }, provenance: { enrollment: origin, path: [] } }
+    return {
+      authentication: { type: 'sas', primaryKey, secondaryKey },
+      provenance: { enrollment: origin, path: [], keys: keysOf(evidence, enrollment) },
+    }
   }
   const { leaf, path } = evidence
   const certificates = path?.certificates ?? [leaf]
@@ -31,6 +35,18 @@ export function credentialsFrom(evidence: RegistrationEvidence, enrollment: Enro
     authentication: { type: 'selfSigned', primaryThumbprint: leaf.sha256.toUpperCase(), secondaryThumbprint: null },
     provenance: { enrollment: origin, path: certificates.map(certificateId) },
   }
+}
+
+function keysOf(
+  { primaryKey, secondaryKey }: Extract<RegistrationEvidence, { kind: 'symmetricKey' }>,
+  { attestation }: Enrollment,
+): NonNullable<DeviceProvenance['keys']> {
+  // Who proved himself by a key was enrolled by one.
+  if (attestation.type !== 'symmetricKey') return []
+  return [
+    { own: keyDigestOf(primaryKey), enrolled: keyDigestOf(attestation.primaryKey) },
+    { own: keyDigestOf(secondaryKey), enrolled: keyDigestOf(attestation.secondaryKey) },
+  ]
 }
 
 export function enrollmentReference(enrollment: Enrollment): DeviceProvenance['enrollment'] {

@@ -11,6 +11,8 @@ import { AmqpHead } from '../../src/amqp/head.ts'
 import type { AmqpHeadParts } from '../../src/amqp/head.ts'
 import { ensurePolicies } from '../../src/hub/registry/access-policies.ts'
 import { Door } from '../../src/hub/door/authenticate.ts'
+import { TrustWatch } from '../../src/hub/door/trust-watch.ts'
+import { Holders } from '../../src/hub/holders.ts'
 import { Consumers } from '../../src/hub/telemetry/consumers.ts'
 import { Hubs } from '../../src/hub/hubs.ts'
 import { Refusals } from '../../src/hub/refusals/refusals.ts'
@@ -57,13 +59,15 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
   const refusals = new Refusals({ registry, bus, clock, random, metrics })
   const anchors = new TrustAnchors({ registry, hubs, bus, clock })
   const { trust, close: closeTrust } = await openTrust({ registry, bus, clock, random, log })
-  const door = new Door({ hubs, registry, anchors, trust, refusals, clock, provisioningHosts: ['localhost'] })
+  const holders = new Holders({ clock, log })
+  const watch = new TrustWatch({ holders, trust, anchors, hubs, registry, bus, clock, log })
+  const door = new Door({ hubs, registry, anchors, trust, refusals, holders, clock, provisioningHosts: ['localhost'] })
   const consumers = new Consumers({ hubs, registry, log: telemetryLog, clock })
   const scope = await loadIdScope(registry.settings, random)
   const linkedHubs = [{ hub: HUB, host: 'hub1.test', weight: 1, latency: null }]
-  const shared = { hubs, registry, anchors, trust, refusals, bus, clock, random, log, metrics }
+  const shared = { hubs, registry, anchors, trust, refusals, holders, bus, clock, random, log, metrics }
   const registrar = new Registrar({ ...shared, scope, linkedHubs, webhook: new AllocationWebhook() })
-  const heads = { door, hubs, consumers, registrar, refusals, clock, log, metrics }
+  const heads = { door, hubs, consumers, registrar, holders, refusals, clock, log, metrics }
   const head = new AmqpHead({ ...heads, containerId: 'holdfast-test', port: () => 5671, ...options })
   const tls = await listenTls(head, folder)
   const plain = createTcpServer((socket) => head.accept(socket, plainPeerOf(socket), { passed: () => {} }))
@@ -89,6 +93,8 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
     refusals,
     anchors,
     bus,
+    holders,
+    watch,
     clock,
     scope,
     policy,
@@ -115,6 +121,8 @@ export async function startAmqpServer(options: Partial<AmqpHeadParts> = {}) {
       await head.close(500)
       for (const server of [tls.server, plain, https]) await new Promise((resolve) => server.close(resolve))
       await registrar.close()
+      watch.close()
+      holders.close()
       anchors.close()
       closeTrust()
       await bus.close()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, suite, test } from 'node:test'
 import type { AuthenticatedDevice } from '../../src/hub/door/authenticate.ts'
-import { SessionWatch } from '../../src/hub/door/session-watch.ts'
+import { TrustWatch } from '../../src/hub/door/trust-watch.ts'
 import { Sessions } from '../../src/hub/sessions/sessions.ts'
 import { certificateId, parseCertificate } from '@holdfast/pki'
 import { group } from '../contract/nouns.ts'
@@ -16,22 +16,22 @@ const ANY = { kind: 'any' } as const
 /** Its end is what it resolves to. */
 function sessionOf(who: AuthenticatedDevice): Session & { readonly closed: Promise<CloseReason> } {
   const { promise: closed, resolve } = Promise.withResolvers<CloseReason>()
-  const { hub, path, grounds, expiresAt, credential } = who
+  const { hub, path, grounds, expiresAt, asOf, credential } = who
   const { deviceId } = who.device
   const identity = { id: 'late', hub, deviceId, moduleId: null, openedAt: 0, peer: peerWith() }
-  return { ...identity, path, grounds, expiresAt, credential, close: resolve, probe: () => {}, closed }
+  return { ...identity, path, grounds, expiresAt, asOf, credential, close: resolve, probe: () => {}, closed }
 }
 
 /** A device that was let in and opens its session only after everything about its trust was swept. */
 suite('a session that opens late', { timeout: 20_000 }, () => {
   let bench: Workbench
   let sessions: Sessions
-  let watch: SessionWatch
+  let watch: TrustWatch
   let root: Made
   before(async () => {
     bench = await openWorkbench()
     sessions = new Sessions({ ...bench })
-    watch = new SessionWatch({ ...bench, sessions })
+    watch = new TrustWatch(bench)
     root = await makeRoot('Acme Root', bench.clock.now())
   })
   beforeEach(async () => {

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setDefaultCACertificates } from 'node:tls'
 import { earliestEventPosition, EventHubConsumerClient } from '@azure/event-hubs'
-import { newKey } from '../../src/hub/registry/access-policies.ts'
-import { event, startAmqpServer } from '../amqp/amqp-server.ts'
+import { renewPolicyKey } from '../../src/hub/registry/access-policies.ts'
+import { event, HUB, startAmqpServer } from '../amqp/amqp-server.ts'
 import type { AmqpServer } from '../amqp/amqp-server.ts'
 
 let server: AmqpServer
 before(async () => {
-  server = await startAmqpServer({ recheckMs: 20 })
+  server = await startAmqpServer()
   setDefaultCACertificates([server.ca])
   await server.telemetryLog.append(0, event('{"n":0}'))
 })
@@ -50,7 +50,10 @@ test('a live reader ends with the key of its policy, and no other reader does', 
   const thief = await reader(policy.primaryKey)
   const honest = await reader(policy.secondaryKey)
   await Promise.all([thief.reads(0), honest.reads(0)])
-  await server.registry.policies.put({ ...policy, primaryKey: newKey(server.random) })
+  await renewPolicyKey({ kind: 'hub', hub: HUB }, 'service', 'primary', {
+    ...server,
+    policies: server.registry.policies,
+  })
   assert.match((await thief.failed).message, /counts no more/)
   await server.telemetryLog.append(0, event('{"n":1}'))
   await honest.reads(1)

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import * as fc from 'fast-check'
-import {
-  coversPath,
-  parseResource,
-  parseSasToken,
-  SasTokenError,
-  verifySasSignature,
-} from '../../src/hub/door/sas-token.ts'
+import { coversPath, parseResource, parseSasToken, SasTokenError, signingKeyOf } from '../../src/hub/door/sas-token.ts'
 import type { SasToken } from '../../src/hub/door/sas-token.ts'
 import { sasToken } from './workbench.ts'
 
@@ -32,10 +26,10 @@ suite('shared access signatures', () => {
     for (const { sr, key, sig } of vectors) {
       const token = parseSasToken(`SharedAccessSignature sr=${sr}&sig=${encodeURIComponent(sig)}&se=1893456000`)
       assert.equal(token.expiresAt, 1_893_456_000_000)
-      assert.ok(verifySasSignature(token, [key], 'iot'))
-      assert.ok(verifySasSignature(token, [OTHER, key], 'iot'))
-      assert.ok(!verifySasSignature(token, [OTHER, '', ''], 'iot'))
-      assert.ok(!verifySasSignature(token, [key], 'event-hubs'))
+      assert.ok(signingKeyOf(token, [key], 'iot'))
+      assert.ok(signingKeyOf(token, [OTHER, key], 'iot'))
+      assert.ok(!signingKeyOf(token, [OTHER, '', ''], 'iot'))
+      assert.ok(!signingKeyOf(token, [key], 'event-hubs'))
     }
   })
 
@@ -43,7 +37,7 @@ suite('shared access signatures', () => {
     const sig = 'BWJ8Um+/WotpNKeh/KOtcNySLh6wD5WlPLtzMMa6z04='
     const token = parseSasToken(`SharedAccessSignature skn=&se=1893456000&sig=${sig}&sr=0ne00000001/registrations/dev1`)
     assert.equal(token.policy, null)
-    assert.ok(verifySasSignature(token, ['TblgFdTUelR0kCe6RoBM6Y/SmexDpjJq4hgNuoyTB90='], 'iot'))
+    assert.ok(signingKeyOf(token, ['TblgFdTUelR0kCe6RoBM6Y/SmexDpjJq4hgNuoyTB90='], 'iot'))
   })
 
   test('by the Event Hubs rule are keyed with the text itself', () => {
@@ -52,8 +46,8 @@ suite('shared access signatures', () => {
     assert.equal(token.policy, 'service')
     assert.equal(token.resource.host, 'hub.test')
     assert.deepEqual(token.resource.segments, ['hub', 'ConsumerGroups', '$Default', 'Partitions', '0'])
-    assert.ok(verifySasSignature(token, [KEY], 'event-hubs'))
-    assert.ok(!verifySasSignature(token, [KEY], 'iot'))
+    assert.ok(signingKeyOf(token, [KEY], 'event-hubs'))
+    assert.ok(!signingKeyOf(token, [KEY], 'iot'))
   })
 
   test('change with each bit of resource and expiry', () => {
@@ -64,7 +58,7 @@ suite('shared access signatures', () => {
       ['1893456000', '1893456001'],
       ['hub.test', 'HUB.test'],
     ] as const)
-      assert.ok(!verifySasSignature(parseSasToken(good.replace(from, to)), [KEY], 'iot'), to)
+      assert.ok(!signingKeyOf(parseSasToken(good.replace(from, to)), [KEY], 'iot'), to)
   })
 
   test('verify after a change of one character only when it changes nothing', () => {
@@ -74,7 +68,7 @@ suite('shared access signatures', () => {
     fc.assert(
       fc.property(change, ([at, text]) => {
         const token = parsed(good.slice(0, at) + text + good.slice(at + 1))
-        if (token === null || !verifySasSignature(token, [KEY], 'iot')) return
+        if (token === null || !signingKeyOf(token, [KEY], 'iot')) return
         assert.deepEqual([token.signedText, token.signature], [signedText, signature])
       }),
       { numRuns: 2_000 },

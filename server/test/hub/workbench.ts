@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensurePolicies } from '../../src/hub/registry/access-policies.ts'
 import { Door } from '../../src/hub/door/authenticate.ts'
+import { Holders } from '../../src/hub/holders.ts'
 import type { DeviceClaim } from '../../src/hub/door/authenticate.ts'
 import { CertificateAuthorities } from '../../src/hub/authorities/certificate-authorities.ts'
 import { Devices } from '../../src/hub/registry/devices.ts'
@@ -54,7 +55,17 @@ export async function openWorkbench() {
   const refusals = new Refusals({ registry, bus, clock, random, metrics })
   const anchors = new TrustAnchors({ registry, hubs, bus, clock })
   const { revocations, trust, close: closeTrust } = await openTrust({ registry, bus, clock, random, log })
-  const door = new Door({ hubs, registry, anchors, trust, refusals, clock, provisioningHosts: ['dps.example.com'] })
+  const holders = new Holders({ clock, log })
+  const door = new Door({
+    hubs,
+    registry,
+    anchors,
+    trust,
+    refusals,
+    holders,
+    clock,
+    provisioningHosts: ['dps.example.com'],
+  })
   const devices = new Devices({ registry, bus, clock, random })
   const parts = { registry, bus, clock, random, refusals, limit: 10, codeLifetimeMs: 3_600_000 }
   const authorities = new CertificateAuthorities(parts)
@@ -73,10 +84,12 @@ export async function openWorkbench() {
     anchors,
     revocations,
     trust,
+    holders,
     door,
     devices,
     authorities,
     async close() {
+      holders.close()
       anchors.close()
       closeTrust()
       await bus.close()

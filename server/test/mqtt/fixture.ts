@@ -11,7 +11,8 @@ import { Devices } from '../../src/hub/registry/devices.ts'
 import { Hubs } from '../../src/hub/hubs.ts'
 import { Refusals } from '../../src/hub/refusals/refusals.ts'
 import type { Revocations } from '../../src/hub/revocation/revocations.ts'
-import { SessionWatch } from '../../src/hub/door/session-watch.ts'
+import { TrustWatch } from '../../src/hub/door/trust-watch.ts'
+import { Holders } from '../../src/hub/holders.ts'
 import { Sessions } from '../../src/hub/sessions/sessions.ts'
 import { Telemetry } from '../../src/hub/telemetry/telemetry.ts'
 import { TrustAnchors } from '../../src/hub/authorities/trust-anchors.ts'
@@ -83,8 +84,9 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
   const { revocations, trust, close: closeTrust } = await openTrust({ registry, bus, clock, random, log })
   const anchors = new TrustAnchors({ registry, hubs, bus, clock })
   const refusals = new Refusals({ registry, bus, clock, random, metrics })
-  const sessions = new Sessions({ registry, revocations, bus, clock, log, metrics })
-  const watch = new SessionWatch({ sessions, trust, anchors, hubs, registry, bus, clock, log })
+  const holders = new Holders({ clock, log })
+  const sessions = new Sessions({ registry, holders, bus, clock, log, metrics })
+  const watch = new TrustWatch({ holders, trust, anchors, hubs, registry, bus, clock, log })
   const devices = new Devices({ registry, bus, clock, random })
   const enrollments = new Enrollments({ registry, bus, clock, random })
   const authorities = new CertificateAuthorities({
@@ -98,7 +100,7 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
   })
   const webhook = new AllocationWebhook()
   const linkedHubs = [{ hub: HUB, host: 'localhost', weight: 1, latency: null }]
-  const common = { hubs, registry, anchors, trust, refusals, clock }
+  const common = { hubs, registry, anchors, trust, refusals, holders, clock }
   const registrar = new Registrar({ ...common, scope: SCOPE, linkedHubs, webhook, bus, random, log, metrics })
   const door = new Door({ ...common, provisioningHosts: ['localhost'] })
   let intercept: Parameters<Fixture['interceptAppend']>[0] = null
@@ -109,7 +111,19 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
     },
   }
   const telemetry = new Telemetry({ hubs, log: watchedLog as TelemetryLog, metrics })
-  const parts: MqttParts = { door, devices, hubs, telemetry, sessions, refusals, registrar, clock, random, log }
+  const parts: MqttParts = {
+    door,
+    devices,
+    hubs,
+    telemetry,
+    sessions,
+    holders,
+    refusals,
+    registrar,
+    clock,
+    random,
+    log,
+  }
   const connectSeconds = options.connectSeconds ?? 10
   const head = new MqttHead(parts, { connectSeconds })
 
@@ -174,6 +188,7 @@ export async function startFixture(options: { connectSeconds?: number } = {}): P
       await head.close(1_000)
       await listeners.close(1_000)
       watch.close()
+      holders.close()
       sessions.close()
       anchors.close()
       closeTrust()

@@ -16,6 +16,7 @@ import {
   spkiOf,
 } from '@holdfast/pki'
 import type { HubErrorCode } from '../../src/errors.ts'
+import { Holders } from '../../src/hub/holders.ts'
 import { Hubs } from '../../src/hub/hubs.ts'
 import { Refusals, RefusedError } from '../../src/hub/refusals/refusals.ts'
 import { TrustAnchors } from '../../src/hub/authorities/trust-anchors.ts'
@@ -95,8 +96,9 @@ export async function openProvisioning(options: { webhookLimits?: WebhookLimits 
     { hub: WEST, host: 'west.example', weight: 1, latency: 5 },
   ]
   const { revocations, trust, close: closeTrust } = await openTrust(parts)
+  const holders = new Holders(parts)
   const webhook = new AllocationWebhook(options.webhookLimits)
-  const registrar = new Registrar({ ...parts, scope: SCOPE, linkedHubs, anchors, trust, refusals, webhook })
+  const registrar = new Registrar({ ...parts, scope: SCOPE, linkedHubs, anchors, trust, refusals, holders, webhook })
   const enrollments = new Enrollments(parts)
 
   return {
@@ -104,11 +106,13 @@ export async function openProvisioning(options: { webhookLimits?: WebhookLimits 
     anchors,
     revocations,
     trust,
+    holders,
     refusals,
     registrar,
     enrollments,
     async close() {
       await registrar.close()
+      holders.close()
       anchors.close()
       closeTrust()
       await bus.close()

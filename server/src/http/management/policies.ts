@@ -1,10 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { HubError } from '../../errors.ts'
-import { newKey } from '../../hub/registry/access-policies.ts'
+import { renewPolicyKey } from '../../hub/registry/access-policies.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import type { AccessPolicy, PolicyOwner } from '../../model/access-policy.ts'
-import { printable } from '../../model/ids.ts'
+import type { Bus } from '../../ports/bus.ts'
 import type { Randomness } from '../../ports/clock.ts'
 import type { PolicyStore } from '../../ports/registry.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
@@ -20,20 +19,17 @@ const KeyBody = Type.Object(
 export interface PolicyParts {
   readonly hubs: Hubs
   readonly policies: PolicyStore
+  readonly bus: Bus
   readonly random: Randomness
   readonly access: ManagementAccess
 }
 
 /** Shared access policies of the hubs and of the provisioning service: show them, renew one key at a time. */
 export function policyRoutes(routes: Routes, parts: PolicyParts): void {
-  const { hubs, policies, random, access } = parts
+  const { hubs, policies, access } = parts
   const maySee = (request: FastifyRequest): boolean => access.allows(request, 'policies.secrets')
   const rotate = async (owner: PolicyOwner, name: string, key: 'primary' | 'secondary', request: FastifyRequest) => {
-    const policy = await policies.get(owner, name)
-    if (policy === null) throw new HubError('argument-invalid', `There is no access policy '${printable(name)}'.`)
-    const renewed = { ...policy, [key === 'primary' ? 'primaryKey' : 'secondaryKey']: newKey(random) }
-    await policies.put(renewed)
-    return policyJson(renewed, maySee(request))
+    return policyJson(await renewPolicyKey(owner, name, key, parts), maySee(request))
   }
 
   routes.get(

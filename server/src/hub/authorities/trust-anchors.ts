@@ -1,4 +1,4 @@
-import { AnchorSet, certificateId, parseCertificate, PathVerifier, VerifiedPath } from '@holdfast/pki'
+import { AnchorSet, parseCertificate, PathVerifier, VerifiedPath } from '@holdfast/pki'
 import type { Certificate } from '@holdfast/pki'
 import { printable } from '../../model/ids.ts'
 import type { HubName } from '../../model/ids.ts'
@@ -19,8 +19,8 @@ const MAX_CONTINUATIONS = 6
 interface Register {
   readonly revision: number
   readonly verified: AnchorSet
-  /** `certificateId` of each verified CA. */
-  readonly ids: ReadonlySet<string>
+  /** SHA-256 of each verified CA: another CA can give a certificate the issuer and serial of one of them. */
+  readonly digests: ReadonlySet<string>
   /** Registered and never proven: trusted for nothing, known for explanations. */
   readonly unproven: AnchorSet
   /** Name of each registered CA by the SHA-256 of its certificate. */
@@ -57,9 +57,9 @@ export class TrustAnchors {
     return (await this.#register(hub)).verified
   }
 
-  /** `certificateId` of each of them. */
-  async idsOf(hub: HubName): Promise<ReadonlySet<string>> {
-    return (await this.#register(hub)).ids
+  /** SHA-256 of each of them. */
+  async digestsOf(hub: HubName): Promise<ReadonlySet<string>> {
+    return (await this.#register(hub)).digests
   }
 
   /**
@@ -131,7 +131,7 @@ export class TrustAnchors {
     // Before the rows: a write in between makes the register look older than it is, never newer.
     const revision = await this.#registry.authorities.revision()
     const verified = new AnchorSet()
-    const ids = new Set<string>()
+    const digests = new Set<string>()
     const unproven = new AnchorSet()
     const names = new Map<string, string>()
     for (const authority of await this.#registry.authorities.list(hub)) {
@@ -139,10 +139,10 @@ export class TrustAnchors {
       const isVerified = authority.state.kind === 'verified'
       const target = isVerified ? verified : unproven
       target.add(certificate)
-      if (isVerified) ids.add(certificateId(certificate))
+      if (isVerified) digests.add(certificate.sha256)
       names.set(authority.sha256, authority.name)
     }
-    return { revision, verified, ids, unproven, names, checkedAt }
+    return { revision, verified, digests, unproven, names, checkedAt }
   }
 }
 

@@ -10,6 +10,7 @@ import { credentialOf } from '../findings/device-credential.ts'
 import type { Clones } from '../sessions/clones.ts'
 import type { Finding } from '../findings/finding.ts'
 import { isFinding } from '../findings/finding.ts'
+import type { Holders, Verdict } from '../holders.ts'
 import type { HubDefinition } from '../hubs.ts'
 import { bareHost } from '../hubs.ts'
 import { findHub, judgeDevice } from './judge-device.ts'
@@ -33,17 +34,18 @@ interface DeviceFacts {
   readonly moduleId: string | null
   readonly authMethod: string
   readonly path: readonly string[]
-  readonly thumbprint?: string
+  readonly shown: string
   readonly grounds: readonly Ground[]
   readonly expiresAt: number | null
+  readonly asOf: number
   readonly modelId: string | null
   readonly witness: Peer | null
 }
 
 /** A device that proved itself, as of now: not disabled, with the credential that its identity asks for. */
-class AuthenticatedDevice implements DeviceFacts {
+class AuthenticatedDevice implements Omit<DeviceFacts, 'shown'>, Verdict {
   #credential: string | undefined
-  readonly #thumbprint: string | undefined
+  readonly #shown: string
   readonly hub: HubName
   readonly device: Device
   readonly moduleId: string | null
@@ -51,17 +53,17 @@ class AuthenticatedDevice implements DeviceFacts {
   readonly authMethod: string
   /** `certificateId` of each certificate of the proven path, leaf first; empty for tokens. */
   readonly path: readonly string[]
-  /** Whatever this proof rests on, so that losing it ends what was let in by it. */
   readonly grounds: readonly Ground[]
-  /** ms: when the proof ends, by the token's expiry or the earliest of the path. */
+  /** ms: by the token's expiry or the earliest of the path. */
   readonly expiresAt: number | null
+  readonly asOf: number
   readonly modelId: string | null
   /** Who connected, chain included; kept only for a device whose every message must prove itself too. */
   readonly witness: Peer | null
 
   constructor(key: typeof seal, facts: DeviceFacts) {
     if (key !== seal) throw new TypeError('an AuthenticatedDevice comes from the door alone')
-    this.#thumbprint = facts.thumbprint
+    this.#shown = facts.shown
     this.hub = facts.hub
     this.device = facts.device
     this.moduleId = facts.moduleId
@@ -69,36 +71,41 @@ class AuthenticatedDevice implements DeviceFacts {
     this.path = facts.path
     this.grounds = facts.grounds
     this.expiresAt = facts.expiresAt
+    this.asOf = facts.asOf
     this.modelId = facts.modelId
     this.witness = facts.witness
   }
 
   /** See credentialsOf: when it is not among those of the stored device, this proof is void. */
   get credential(): string {
-    this.#credential ??= credentialOf(this.device, this.#thumbprint)
+    this.#credential ??= credentialOf(this.device, this.#shown)
     return this.#credential
   }
 }
 
 /** A holder of a shared access policy's key who showed a token for what it is about to do. */
-class Principal {
+class Principal implements Verdict {
   readonly #granted: SasResource
   readonly owner: PolicyOwner
   readonly policy: string
   readonly rights: ReadonlySet<Right>
   /** Decoded `sr` of the token. */
   readonly resource: string
+  readonly grounds: readonly Ground[]
   /** ms. */
   readonly expiresAt: number
+  readonly asOf: number
 
-  constructor(key: typeof seal, owner: PolicyOwner, { policy, token }: PolicyProof) {
+  constructor(key: typeof seal, owner: PolicyOwner, { policy, token, ground }: PolicyProof, asOf: number) {
     if (key !== seal) throw new TypeError('a Principal comes from the door alone')
     this.#granted = token.resource
     this.owner = owner
     this.policy = policy.name
     this.rights = new Set(policy.rights)
     this.resource = token.resource.text
+    this.grounds = [ground]
     this.expiresAt = token.expiresAt
+    this.asOf = asOf
   }
 
   /** Does the token reach this path below the host (`hub/ConsumerGroups/…`), by whole segments? */
@@ -118,8 +125,9 @@ interface Attempt {
 }
 
 export interface DoorParts extends JudgementParts {
-  readonly registry: Pick<Registry, 'devices' | 'policies' | 'enrollments' | 'sightings'>
+  readonly registry: JudgementParts['registry'] & Pick<Registry, 'sightings'>
   readonly refusals: Refusals
+  readonly holders: Pick<Holders, 'moment'>
   /** Told what each device proved itself with. */
   readonly clones?: Pick<Clones, 'note'>
   /** Host names of the provisioning service; localhost is always one. */
@@ -140,7 +148,8 @@ export class Door {
   }
 
   async device(claim: DeviceClaim, peer: Peer): Promise<AuthenticatedDevice> {
-    const { clock, registry } = this.#parts
+    const { clock, holders, registry } = this.#parts
+    const asOf = holders.moment
     const verdict = await judgeDevice(claim, peer, this.#parts)
     if (verdict.kind === 'rejection') {
       const area = peer.protocol === 'https' ? 'http' : 'connect'
@@ -154,7 +163,17 @@ export class Door {
     }
     const { moduleId, modelId } = claim
     const witness = device.sealed === 'verify' ? peer : null
-    return new AuthenticatedDevice(seal, { ...proof, grounds, expiresAt, hub, device, moduleId, modelId, witness })
+    return new AuthenticatedDevice(seal, {
+      ...proof,
+      grounds,
+      expiresAt,
+      asOf,
+      hub,
+      device,
+      moduleId,
+      modelId,
+      witness,
+    })
   }
 
   /** `resource` is the decoded path below the host that the token must cover; absent: the whole hub. */
@@ -213,10 +232,11 @@ export class Door {
   }
 
   async #principal(token: string | null, attempt: Attempt, request: PolicyRequest): Promise<Principal> {
-    const { registry, clock } = this.#parts
+    const { registry, clock, holders } = this.#parts
+    const asOf = holders.moment
     const proof = await provePolicy(token, request, registry.policies, clock.now())
     if (isFinding(proof)) throw this.#refused({ ...attempt, identity: proof.evidence?.['policy'] ?? '' }, proof)
-    return new Principal(seal, request.owner, proof)
+    return new Principal(seal, request.owner, proof, asOf)
   }
 
   #refused({ area, hub, peer, identity }: Attempt, found: Finding, code: HubErrorCode = 'unauthorized'): RefusedError {

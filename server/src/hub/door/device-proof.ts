@@ -11,6 +11,8 @@ import type { Proof } from '../findings/device-credential.ts'
 import {
   CERTIFICATE_AUTH_METHOD,
   DEVICE_KEY_AUTH_METHOD,
+  keyDigestOf,
+  NOTHING_OF_ITS_OWN,
   POLICY_KEY_AUTH_METHOD,
 } from '../findings/device-credential.ts'
 import type { Finding } from '../findings/finding.ts'
@@ -79,7 +81,9 @@ async function proveByPath(
   const path = certificates.map(certificateId)
   const misnamed = judgeCommonName(leaf, deviceId)
   if (misnamed !== null) return misnamed
-  return { kind: 'proof', authMethod: CERTIFICATE_AUTH_METHOD, path, leaf, expiresAt: notAfter }
+  const anchor = verdict.anchor.sha256
+  const shown = NOTHING_OF_ITS_OWN
+  return { kind: 'proof', authMethod: CERTIFICATE_AUTH_METHOD, path, leaf, anchor, shown, expiresAt: notAfter }
 }
 
 async function proveByToken(
@@ -95,10 +99,8 @@ async function proveByToken(
   const read = readToken(text, parts.clock.now())
   if (isFinding(read)) return read
   const { token } = read
-  const wrong = await judgeDeviceToken(deviceId, authentication, token, hub, parts)
-  if (wrong !== null) return wrong
-  const authMethod = token.policy === null ? DEVICE_KEY_AUTH_METHOD : POLICY_KEY_AUTH_METHOD
-  return { kind: 'proof', authMethod, path: [], expiresAt: token.expiresAt }
+  const judged = await judgeDeviceToken(deviceId, authentication, token, hub, parts)
+  return isFinding(judged) ? judged : { ...judged, kind: 'proof', path: [], expiresAt: token.expiresAt }
 }
 
 /** Signed with the device's own keys, or with those of a policy of the hub that may connect devices. */
@@ -108,15 +110,17 @@ async function judgeDeviceToken(
   token: SasToken,
   hub: HubDefinition,
   { hubs, registry }: ProofParts,
-): Promise<Finding | null> {
+): Promise<Pick<Proof, 'authMethod' | 'shown' | 'grounds'> | Finding> {
   const path = ['devices', deviceId]
   const request = {
     rules: ['iot'] as const,
     covers: ({ host, segments }: SasResource) => hubs.byHost(host) === hub && coversPath(segments, path, 'exact'),
     wanted: [hub.hosts[0], ...path].join('/'),
   }
-  if (token.policy === null)
-    return judgeToken(token, { keys: [primaryKey, secondaryKey], signer: `device '${deviceId}'`, ...request })
+  if (token.policy === null) {
+    const own = judgeToken(token, { keys: [primaryKey, secondaryKey], signer: `device '${deviceId}'`, ...request })
+    return isFinding(own) ? own : { authMethod: DEVICE_KEY_AUTH_METHOD, shown: keyDigestOf(own.key) }
+  }
   const owner = { kind: 'hub', hub: hub.name } as const
   const judged = await judgePolicyToken(
     token,
@@ -124,7 +128,8 @@ async function judgeDeviceToken(
     { owner, right: 'DeviceConnect', ...request },
     registry.policies,
   )
-  return isFinding(judged) ? judged : null
+  if (isFinding(judged)) return judged
+  return { authMethod: POLICY_KEY_AUTH_METHOD, shown: NOTHING_OF_ITS_OWN, grounds: [judged.ground] }
 }
 
 function kindMismatch(expected: DeviceAuthentication['type'], shown: string): Finding {

@@ -30,7 +30,7 @@ export interface DeviceClaim {
 }
 
 export interface JudgementParts extends ProofParts {
-  readonly registry: Pick<Registry, 'devices' | 'policies' | 'enrollments'>
+  readonly registry: Pick<Registry, 'devices' | 'policies' | 'enrollments' | 'authorities'>
 }
 
 export interface Admission {
@@ -125,21 +125,17 @@ export function judgeEnabled({ deviceId, status, statusReason, quarantine }: Dev
 }
 
 /** What the proof rests on that can be taken away, and whether it has been. */
-async function judgeStanding(
-  device: Device,
-  { path, leaf }: Proof,
-  parts: JudgementParts,
-): Promise<Standing | Finding> {
+async function judgeStanding(device: Device, proof: Proof, parts: JudgementParts): Promise<Standing | Finding> {
   const { hub, deviceId, generationId } = device
   const { clock, hubs, trust } = parts
   const row = trust.revocations.facts(hub).rowOfDevice(deviceId, generationId)
   if (row !== undefined) return revokedDirectly(row, `Device '${deviceId}'`)
-  const standing = await judgeProvenance(device, leaf ?? null, { home: hubs.home.name, now: clock.now() }, parts)
+  const standing = await judgeProvenance(device, proof, { home: hubs.home.name, now: clock.now() }, parts)
   if (isFinding(standing)) return standing
-  const anchor = path.length > 1 ? path.at(-1) : undefined
   const grounds = new Set([
-    ...path.map((id) => certificateGround(hub, id)),
-    ...(anchor === undefined ? [] : [anchorGround(hub, anchor)]),
+    ...proof.path.map((id) => certificateGround(hub, id)),
+    ...(proof.anchor === undefined ? [] : [anchorGround(hub, proof.anchor)]),
+    ...(proof.grounds ?? []),
     ...standing.grounds,
     deviceGround(hub, deviceId, generationId),
   ])

@@ -127,15 +127,15 @@ function decodesTo(encoded: string, text: string): boolean {
 /** IoT: the key is the base64-decoded text. Event Hubs: the key is the UTF-8 text itself. */
 export type SasKeyRule = 'iot' | 'event-hubs'
 
-/** Was this token signed with one of the keys? Every key is tried, and compared in constant time. */
-export function verifySasSignature(token: SasToken, keys: readonly string[], rule: SasKeyRule): boolean {
-  let genuine = false
+/** The key of these that the token was signed with, or null. Every key is tried, and compared in constant time. */
+export function signingKeyOf(token: SasToken, keys: readonly string[], rule: SasKeyRule): string | null {
+  let signer: string | null = null
   for (const key of keys) {
     const bytes = Buffer.from(key, rule === 'iot' ? 'base64' : 'utf8')
     // An unset key signs nothing.
     if (bytes.length === 0) continue
     const expected = createHmac('sha256', createSecretKey(bytes)).update(token.signedText, 'utf8').digest()
-    genuine = timingSafeEqual(expected, token.signature) || genuine
+    if (timingSafeEqual(expected, token.signature)) signer = key
   }
-  return genuine
+  return signer
 }

@@ -2,7 +2,7 @@ import { span } from '@holdfast/pki'
 import type { Finding } from '../findings/finding.ts'
 import { finding } from '../findings/finding.ts'
 import type { SasKeyRule, SasResource, SasToken } from './sas-token.ts'
-import { parseSasToken, SasTokenError, verifySasSignature } from './sas-token.ts'
+import { parseSasToken, SasTokenError, signingKeyOf } from './sas-token.ts'
 import { printable } from '../../model/ids.ts'
 import { instant } from '../findings/certificate-judgement.ts'
 
@@ -28,7 +28,13 @@ export function readToken(text: string, now: number): ReadToken | Finding {
   return { kind: 'token', token }
 }
 
-/** Was the token signed with one of the keys, by one of the rules, for this resource? Null when it was. */
+export interface GenuineToken {
+  readonly kind: 'genuine'
+  /** The one of the keys that signed it. */
+  readonly key: string
+}
+
+/** Was the token signed with one of the keys, by one of the rules, for this resource? With which one? */
 export function judgeToken(
   token: SasToken,
   expected: {
@@ -39,11 +45,12 @@ export function judgeToken(
     readonly signer: string
     readonly wanted: string
   },
-): Finding | null {
-  const genuine = expected.rules.filter((rule) => verifySasSignature(token, expected.keys, rule)).length > 0
-  if (!genuine)
+): GenuineToken | Finding {
+  // By each rule, whichever it was, so that the time tells nothing.
+  const key = expected.rules.map((rule) => signingKeyOf(token, expected.keys, rule)).find((each) => each !== null)
+  if (typeof key !== 'string')
     return finding('token-signature-wrong', `The token was signed with neither key of ${printable(expected.signer)}.`)
-  if (expected.covers(token.resource)) return null
+  if (expected.covers(token.resource)) return { kind: 'genuine', key }
   return finding(
     'token-resource-mismatch',
     `The token is for '${printable(token.resource.text, 200)}' and was used at '${printable(expected.wanted, 200)}'.`,
@@ -56,5 +63,5 @@ const DECOY_KEYS = ['AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=', 'AAAAAAAAAAA
 /** Spends the time that judging a known identity's token takes, so that the answer's delay does not tell who exists. */
 export function judgeForNobody(text: string | null, now: number): void {
   const read = text === null ? null : readToken(text, now)
-  if (read?.kind === 'token') verifySasSignature(read.token, DECOY_KEYS, 'iot')
+  if (read?.kind === 'token') signingKeyOf(read.token, DECOY_KEYS, 'iot')
 }

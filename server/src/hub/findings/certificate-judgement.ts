@@ -71,7 +71,7 @@ export function judgeThumbprint(
     authMethod: CERTIFICATE_AUTH_METHOD,
     path: [certificateId(leaf)],
     leaf,
-    thumbprint,
+    shown: thumbprint,
     expiresAt: leaf.notAfter,
   }
 }

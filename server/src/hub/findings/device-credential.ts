@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Certificate } from '@holdfast/pki'
-import type { Device } from '../../model/device.ts'
+import type { Device, DeviceAuthentication } from '../../model/device.ts'
+import type { Ground } from '../../model/ground.ts'
 
 /** What proved a device: what its session rests on, and for how long. */
 export interface Proof {
@@ -11,8 +12,12 @@ export interface Proof {
   readonly path: readonly string[]
   /** What the device showed; absent for a token. */
   readonly leaf?: Certificate
-  /** The registered one that the leaf has, as registered, where it is known by one. */
-  readonly thumbprint?: string
+  /** SHA-256 of the anchor's certificate; absent where no path counts. */
+  readonly anchor?: string
+  /** Which of the identity's credentials it was: see credentialOf. */
+  readonly shown: string
+  /** What it rests on besides its certificates. */
+  readonly grounds?: readonly Ground[]
   /** ms since the epoch. */
   readonly expiresAt: number
 }
@@ -26,33 +31,48 @@ function authMethod(scope: 'device' | 'hub', type: string, issuer: string): stri
   return JSON.stringify({ scope, type, issuer, acceptingIpFilterRule: null })
 }
 
+/** By its registered CA, or by a policy's token: the identity itself holds no secret or digest that was shown. */
+export const NOTHING_OF_ITS_OWN = ''
+
+/** Of base64 text, as hex: what a key is known by where the key itself must not lie. */
+export function keyDigestOf(key: string): string {
+  return hash('sha256', Buffer.from(key, 'base64'), 'hex')
+}
+
 /**
  * Names the identity, the credential it is set up for and whether it may use it. A session opened under another one
  * rests on something that was taken away since: the device disabled, quarantined or made again, a key or the thumbprint
- * replaced, its messages to be sealed.
+ * replaced, its messages to be sealed. `shown` is the one of several that proved it: a thumbprint as registered, the digest
+ * of a key, or NOTHING_OF_ITS_OWN.
  */
-export function credentialOf(device: CredentialFacts, thumbprint?: string): string {
-  const { authentication } = device
-  if (authentication.type !== 'selfSigned' || thumbprint === undefined) return digestOf(device, authentication)
-  return digestOf(device, { type: 'selfSigned', thumbprint: thumbprint.toLowerCase() })
+export function credentialOf(device: CredentialFacts, shown: string): string {
+  const { generationId, status, authentication, quarantine, sealed = 'off' } = device
+  const facts = [generationId, status, authentication.type, shown.toLowerCase(), quarantine, sealed]
+  return hash('sha256', JSON.stringify(facts), 'base64')
 }
 
 /**
- * Every credential that the device may have proven itself with: with a thumbprint each, so that registering another one
- * beside it ends no session.
+ * Every credential that the device may have proven itself with, one by one: registering another thumbprint beside the one
+ * that was shown, or replacing the other key, ends no session.
  */
 export function credentialsOf(device: CredentialFacts): readonly string[] {
-  const { authentication } = device
-  if (authentication.type !== 'selfSigned') return [credentialOf(device)]
-  return [authentication.primaryThumbprint, authentication.secondaryThumbprint].flatMap((thumbprint) =>
-    thumbprint === null ? [] : credentialOf(device, thumbprint),
-  )
+  return ownCredentials(device.authentication).map((shown) => credentialOf(device, shown))
+}
+
+function ownCredentials(authentication: DeviceAuthentication): readonly string[] {
+  switch (authentication.type) {
+    case 'sas':
+      return [
+        keyDigestOf(authentication.primaryKey),
+        keyDigestOf(authentication.secondaryKey),
+        // Signed with a policy's key: that one is a ground of its own.
+        NOTHING_OF_ITS_OWN,
+      ]
+    case 'selfSigned':
+      return [authentication.primaryThumbprint, authentication.secondaryThumbprint].flatMap((each) => each ?? [])
+    case 'certificateAuthority':
+      return [NOTHING_OF_ITS_OWN]
+  }
 }
 
 type CredentialFacts = Pick<Device, 'generationId' | 'status' | 'authentication' | 'quarantine' | 'sealed'>
-
-function digestOf({ generationId, status, quarantine, sealed = 'off' }: CredentialFacts, credential: object): string {
-  return createHash('sha256')
-    .update(JSON.stringify([generationId, status, credential, quarantine, sealed]))
-    .digest('base64')
-}

@@ -155,6 +155,12 @@ export const REFUSAL_GUIDE = {
     meaning: 'The enrollment by which the provisioning service put the device into the hub was deleted.',
     remedy: 'Enroll the device again and let it register, or create its identity in the hub by hand.',
   },
+  'enrollment-credential-replaced': {
+    meaning:
+      'The enrollment that put the device into the hub holds another certificate, CA or key by now than the one that let it in.',
+    remedy:
+      'Let the device register with the provisioning service again, with the credential that the enrollment holds now.',
+  },
   'device-revoked': {
     meaning: 'An operator revoked the device: its identity and every certificate that it was seen with.',
     remedy: 'If it may come back, delete the identity and make it anew, with a new key and a new certificate.',

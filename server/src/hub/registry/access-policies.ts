@@ -1,6 +1,9 @@
+import { HubError } from '../../errors.ts'
 import type { AccessPolicy, PolicyOwner, Right } from '../../model/access-policy.ts'
+import { printable } from '../../model/ids.ts'
+import type { Bus } from '../../ports/bus.ts'
 import type { Randomness } from '../../ports/clock.ts'
-import type { Registry } from '../../ports/registry.ts'
+import type { PolicyStore, Registry } from '../../ports/registry.ts'
 
 /** Gives an owner the policies it starts with, each with fresh keys; those that exist are left alone. */
 export async function ensurePolicies(
@@ -13,6 +16,24 @@ export async function ensurePolicies(
   for (const { name, rights } of defaults) {
     if (!present.has(name)) await registry.policies.put(newPolicy(owner, name, rights, random))
   }
+}
+
+/**
+ * Makes a new key in the place of one of a policy's; whatever was let in by the old one ends. Rejects with
+ * `argument-invalid` when there is no such policy.
+ */
+export async function renewPolicyKey(
+  owner: PolicyOwner,
+  name: string,
+  key: 'primary' | 'secondary',
+  { policies, bus, random }: { readonly policies: PolicyStore; readonly bus: Bus; readonly random: Randomness },
+): Promise<AccessPolicy> {
+  const policy = await policies.get(owner, name)
+  if (policy === null) throw new HubError('argument-invalid', `There is no access policy '${printable(name)}'.`)
+  const renewed = { ...policy, [key === 'primary' ? 'primaryKey' : 'secondaryKey']: newKey(random) }
+  await policies.put(renewed)
+  bus.publish({ kind: 'policy-changed', owner, name })
+  return renewed
 }
 
 function newPolicy(owner: PolicyOwner, name: string, rights: readonly Right[], random: Randomness): AccessPolicy {

@@ -9,16 +9,15 @@ import type { Clock } from '../../ports/clock.ts'
 import type { Registry } from '../../ports/registry.ts'
 import { credentialsOf } from '../findings/device-credential.ts'
 import type { Duplicates } from './duplicates.ts'
+import type { Holder, Holders, LossReason } from '../holders.ts'
 import { RecentChanges } from '../recent-changes.ts'
-import type { Revocations } from '../revocation/revocations.ts'
-import { SessionExpiry } from './session-expiry.ts'
 
-/** Expiry is watched in whole seconds. */
-const TICK_MS = 1_000
+/** Sessions that were ended together and are written down before others get their turn. */
+const BATCH = 100
 
 export interface SessionsParts {
   readonly registry: Pick<Registry, 'devices'>
-  readonly revocations: Pick<Revocations, 'isCut'>
+  readonly holders: Holders
   readonly bus: Bus
   readonly clock: Clock
   readonly log: Log
@@ -28,30 +27,66 @@ export interface SessionsParts {
 }
 
 /** Told of each session that begins or ends; a session that is taken over ends before the newer one begins. */
-export type SessionListener = (session: Session, change: 'connected' | 'disconnected') => void
+export type SessionListener = (
+  session: Session,
+  change: 'connected' | 'disconnected',
+  /** Why it was closed; null when the device went by itself. */
+  reason: CloseReason | null,
+) => void
+
+/** A session as one who holds a verdict. */
+class SessionHolder implements Holder {
+  readonly session: Session
+  readonly #onLost: (session: Session, reason: LossReason) => void
+
+  constructor(session: Session, onLost: (session: Session, reason: LossReason) => void) {
+    this.session = session
+    this.#onLost = onLost
+  }
+
+  get grounds(): readonly Ground[] {
+    return this.session.grounds
+  }
+
+  get expiresAt(): number | null {
+    return this.session.expiresAt
+  }
+
+  get asOf(): number {
+    return this.session.asOf
+  }
+
+  get leaf(): Uint8Array | undefined {
+    return this.session.path.length > 0 ? this.session.peer.chain[0] : undefined
+  }
+
+  lost(reason: LossReason): void {
+    this.#onLost(this.session, reason)
+  }
+}
 
 /**
  * The live connections of this server: one for each identity. A session is closed when a newer one of its identity
- * opens, when what it rests on expires, and when the registry no longer agrees with it. As many as there are
- * connections, which the listeners bound.
+ * opens, when what it rests on is lost or expires (see Holders), and when the registry no longer agrees with its device.
+ * That last is looked up here by identity, and is no ground: only sessions rest on a device's credential. As many as there
+ * are connections, which the listeners bound.
  */
 export class Sessions {
   readonly #parts: SessionsParts
   /** By device, then by module id ('' for the device itself). */
-  readonly #byDevice = new Map<string, Map<string, Session>>()
-  readonly #byGround = new Map<Ground, Set<Session>>()
+  readonly #byDevice = new Map<string, Map<string, SessionHolder>>()
   readonly #byHub = new Map<HubName, number>()
-  readonly #expiry = new SessionExpiry()
   readonly #changes = new RecentChanges()
   readonly #listeners: SessionListener[] = []
+  /** Lost, closed and not yet written down, by identity. */
+  readonly #departing = new Map<string, { readonly session: Session; readonly reason: LossReason }>()
+  #writing: NodeJS.Immediate | null = null
+  readonly #onLost = (session: Session, reason: LossReason): void => this.#lost(session, reason)
   readonly #unsubscribe: () => void
-  readonly #timer: NodeJS.Timeout
 
   constructor(parts: SessionsParts) {
     this.#parts = parts
     this.#unsubscribe = parts.bus.subscribe((hint) => this.#heed(hint))
-    this.#timer = setInterval(() => this.closeExpired(), TICK_MS)
-    this.#timer.unref()
   }
 
   /** For the life of the server. */
@@ -69,13 +104,13 @@ export class Sessions {
       this.#parts.duplicates?.meet(older, session)
       this.#close(older, 'superseded')
     }
-    this.#add(session)
+    const holder = this.#add(session)
     this.#touch(session, session.path.length > 0 ? session.peer.chain[0] : undefined)
     this.#parts.metrics.connections.inc({ protocol: session.peer.protocol })
     this.#parts.metrics.connects.inc({ protocol: session.peer.protocol })
-    // A revocation that took effect since it was let in found no session to close.
-    if (session.grounds.some((ground) => this.#parts.revocations.isCut(ground))) return this.#close(session, 'revoked')
+    this.#parts.holders.hold(holder)
     // It was authenticated a moment ago: a change that came in between found no session to close.
+    this.#changes.forgetBefore(this.#parts.clock.now())
     if (this.#changes.has(deviceKey(session.hub, session.deviceId))) this.#recheck(session.hub, session.deviceId)
   }
 
@@ -85,7 +120,7 @@ export class Sessions {
   }
 
   find(hub: HubName, deviceId: DeviceId, moduleId: string | null = null): Session | null {
-    return this.#byDevice.get(deviceKey(hub, deviceId))?.get(moduleId ?? '') ?? null
+    return this.#holderOf(hub, deviceId, moduleId)?.session ?? null
   }
 
   /** Of one hub, or of all. */
@@ -94,54 +129,26 @@ export class Sessions {
     return [...this.#byHub.values()].reduce((sum, count) => sum + count, 0)
   }
 
-  /** Closes every session that rests on this; returns how many. */
-  closeOn(ground: Ground, reason: CloseReason): number {
-    const sessions = this.on(ground).filter((session) => this.#remove(session))
-    // Every connection is cut before any of it is written down: the last of thousands must not wait for that.
-    for (const session of sessions) session.close(reason)
-    for (const session of sessions) this.#departed(session, reason)
-    return sessions.length
-  }
-
-  /** Closes this one if it is still open; whether it was. */
-  closeOne(session: Session, reason: CloseReason): boolean {
-    if (this.find(session.hub, session.deviceId, session.moduleId) !== session) return false
-    this.#close(session, reason)
-    return true
-  }
-
   /** The sessions that rest on this, as of now. */
   on(ground: Ground): readonly Session[] {
-    return [...(this.#byGround.get(ground) ?? [])]
+    return this.#parts.holders.on(ground).flatMap((holder) => (holder instanceof SessionHolder ? [holder.session] : []))
   }
 
-  /** Everything that some session rests on, as of now. */
-  grounds(): readonly Ground[] {
-    return [...this.#byGround.keys()]
-  }
-
-  /** Of one hub, as of now. */
-  of(hub: HubName): readonly Session[] {
-    return [...this.#byDevice.values()].flatMap((ofDevice) => [...ofDevice.values()].filter((one) => one.hub === hub))
+  /** Those that rest on anything of a subject; see `subjects`. As of now. */
+  under(subject: string): readonly Session[] {
+    return this.#parts.holders.groundsOf(subject).flatMap((ground) => this.on(ground))
   }
 
   closeAll(reason: CloseReason): void {
-    for (const sessions of this.#byDevice.values()) {
-      for (const session of sessions.values()) this.#close(session, reason)
+    for (const ofDevice of this.#byDevice.values()) {
+      for (const { session } of ofDevice.values()) this.#close(session, reason)
     }
-  }
-
-  /** Closes what has expired by now; the timer calls it each second. */
-  closeExpired(): void {
-    const now = this.#parts.clock.now()
-    this.#changes.forgetBefore(now)
-    for (const session of this.#expiry.due(now)) this.#close(session, 'credential-expired')
   }
 
   /** Stops watching. Sessions stay open: see closeAll. */
   close(): void {
-    clearInterval(this.#timer)
     this.#unsubscribe()
+    this.#writeDeparted(Infinity)
   }
 
   #heed(hint: Hint): void {
@@ -165,7 +172,7 @@ export class Sessions {
   #closeOutdated(hub: HubName, deviceId: DeviceId, device: Device | null): void {
     const credentials = device === null ? [] : credentialsOf(device)
     const sessions = this.#byDevice.get(deviceKey(hub, deviceId))
-    for (const session of sessions?.values() ?? []) {
+    for (const { session } of sessions?.values() ?? []) {
       if (!credentials.includes(session.credential)) this.#close(session, 'device-changed')
     }
   }
@@ -176,43 +183,71 @@ export class Sessions {
     this.#departed(session, reason)
   }
 
+  /**
+   * Its connection is cut here and now; that it left is written down afterwards, a few in each turn of the event loop: of
+   * thousands that lose one ground the last must not wait for that, nor whoever took the trust away.
+   */
+  #lost(session: Session, reason: LossReason): void {
+    this.#forget(session)
+    session.close(reason)
+    this.#departing.set(identityKey(session), { session, reason })
+    this.#writing ??= setImmediate(() => this.#writeDeparted(BATCH))
+  }
+
+  #writeDeparted(most: number): void {
+    if (this.#writing !== null) clearImmediate(this.#writing)
+    this.#writing = null
+    let left = most
+    for (const [key, { session, reason }] of this.#departing) {
+      if (left-- === 0) break
+      this.#departing.delete(key)
+      this.#departed(session, reason)
+    }
+    if (this.#departing.size > 0) this.#writing = setImmediate(() => this.#writeDeparted(BATCH))
+  }
+
   /** Bookkeeping for a session that has left; `reason` is null when the device went by itself. */
   #departed(session: Session, reason: CloseReason | null): void {
     this.#parts.metrics.connections.dec({ protocol: session.peer.protocol })
     if (reason !== 'superseded') this.#touch(session)
-    for (const listener of this.#listeners) listener(session, 'disconnected')
+    for (const listener of this.#listeners) listener(session, 'disconnected', reason)
   }
 
-  #add(session: Session): void {
+  #add(session: Session): SessionHolder {
+    // Listeners hear of the end of an identity's session before they hear of its next one.
+    const departing = this.#departing.get(identityKey(session))
+    if (departing !== undefined && this.#departing.delete(identityKey(session)))
+      this.#departed(departing.session, departing.reason)
+    const holder = new SessionHolder(session, this.#onLost)
     const key = deviceKey(session.hub, session.deviceId)
     const ofDevice = this.#byDevice.get(key)
-    if (ofDevice === undefined) this.#byDevice.set(key, new Map([[session.moduleId ?? '', session]]))
-    else ofDevice.set(session.moduleId ?? '', session)
-    for (const ground of session.grounds) {
-      const resting = this.#byGround.get(ground)
-      if (resting === undefined) this.#byGround.set(ground, new Set([session]))
-      else resting.add(session)
-    }
+    if (ofDevice === undefined) this.#byDevice.set(key, new Map([[session.moduleId ?? '', holder]]))
+    else ofDevice.set(session.moduleId ?? '', holder)
     this.#byHub.set(session.hub, this.count(session.hub) + 1)
-    this.#expiry.add(session)
-    for (const listener of this.#listeners) listener(session, 'connected')
+    for (const listener of this.#listeners) listener(session, 'connected', null)
+    return holder
   }
 
   /** False when the session is not the present one of its identity. */
   #remove(session: Session): boolean {
+    const holder = this.#forget(session)
+    if (holder !== null) this.#parts.holders.release(holder)
+    return holder !== null
+  }
+
+  #forget(session: Session): SessionHolder | null {
+    const holder = this.#holderOf(session.hub, session.deviceId, session.moduleId)
+    if (holder?.session !== session) return null
     const key = deviceKey(session.hub, session.deviceId)
     const ofDevice = this.#byDevice.get(key)
-    if (ofDevice?.get(session.moduleId ?? '') !== session) return false
-    ofDevice.delete(session.moduleId ?? '')
-    if (ofDevice.size === 0) this.#byDevice.delete(key)
-    for (const ground of session.grounds) {
-      const resting = this.#byGround.get(ground)
-      resting?.delete(session)
-      if (resting?.size === 0) this.#byGround.delete(ground)
-    }
+    ofDevice?.delete(session.moduleId ?? '')
+    if (ofDevice?.size === 0) this.#byDevice.delete(key)
     this.#byHub.set(session.hub, this.count(session.hub) - 1)
-    this.#expiry.remove(session)
-    return true
+    return holder
+  }
+
+  #holderOf(hub: HubName, deviceId: DeviceId, moduleId: string | null): SessionHolder | null {
+    return this.#byDevice.get(deviceKey(hub, deviceId))?.get(moduleId ?? '') ?? null
   }
 
   #touch({ hub, deviceId, moduleId }: Session, certificate?: Uint8Array): void {
@@ -230,4 +265,8 @@ export class Sessions {
 /** No hub name and no device id contains a slash. */
 function deviceKey(hub: HubName, deviceId: DeviceId): string {
   return `${hub}/${deviceId}`
+}
+
+function identityKey({ hub, deviceId, moduleId }: Session): string {
+  return `${hub}/${deviceId}/${moduleId ?? ''}`
 }

@@ -1,11 +1,11 @@
 import type { AuthorityUsage, AuthorityUse } from '../../hub/authorities/authority-usage.ts'
 import type { Sessions } from '../../hub/sessions/sessions.ts'
-import { anchorGround, certificateGround } from '../../model/ground.ts'
+import { certificateGround } from '../../model/ground.ts'
 import type { HubName } from '../../model/ids.ts'
 
 /** Live sessions that rest on a CA and end with it. */
 export function liveBelow(sessions: Pick<Sessions, 'on'>, hub: HubName, { ids }: AuthorityUse): number {
-  const grounds = ids.flatMap((id) => [certificateGround(hub, id), anchorGround(hub, id)])
+  const grounds = ids.map((id) => certificateGround(hub, id))
   return new Set(grounds.flatMap((ground) => sessions.on(ground))).size
 }
 

@@ -5,14 +5,14 @@ import type { DangerousActName } from '../../model/dangerous-act.ts'
 import type { EnrollmentGroup } from '../../model/enrollment.ts'
 import { etagMatches } from '../../model/etag.ts'
 import type { ExpectedEtag } from '../../model/etag.ts'
-import { enrollmentGround } from '../../model/ground.ts'
+import { subjects } from '../../model/ground.ts'
 import type { BulkMode, BulkResult, Enrollments } from '../../provisioning/enrollments.ts'
 import type { EnrollmentGroupDraft, NewEnrollmentGroup } from '../../provisioning/enrollment-drafts.ts'
 import type { Asker, SecondPerson } from '../second-person.ts'
 
 export interface EnrollmentGroupActParts {
   readonly enrollments: Enrollments
-  readonly sessions: Pick<Sessions, 'on'>
+  readonly sessions: Pick<Sessions, 'under'>
   readonly secondPerson: SecondPerson
 }
 
@@ -81,7 +81,7 @@ export class EnrollmentGroupActs {
     const { secondPerson, sessions } = this.#parts
     return secondPerson.demand(asker, act, () => ({
       state: etag,
-      cutsOff: `${sessions.on(enrollmentGround({ kind: 'group', id })).length} live connections rest on group '${id}'.`,
+      cutsOff: `${sessions.under(subjects.enrollment({ kind: 'group', id })).length} live connections rest on group '${id}'.`,
     }))
   }
 }
