@@ -34,6 +34,12 @@ export function isAllowed(expression) {
   return ALLOWED.has(text)
 }
 
+/** An SPDX expression, by the lock file, by what was looked up, or by the package's own metadata. */
+export function licenseOfPackage(name, entry, manifest) {
+  const known = LOOKED_UP[name]?.license ?? entry.license
+  return known ?? licenseOf(JSON.parse(readFileSync(manifest, 'utf8')))
+}
+
 function licenseOf(manifest) {
   const { license, licenses } = manifest
   if (typeof license === 'string') return license
