@@ -57,6 +57,11 @@ export class Metrics {
     labelNames: ['outcome'],
     registers: [this.registry],
   })
+  readonly auditBytes = new Gauge({
+    name: 'holdfast_audit_log_bytes',
+    help: 'Size of the audit log on this server',
+    registers: [this.registry],
+  })
   readonly messages = new Counter({
     name: 'holdfast_messages_total',
     help: 'Device-to-cloud messages made durable',

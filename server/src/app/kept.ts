@@ -33,7 +33,7 @@ export interface Kept {
 }
 
 export async function openKept(context: Context): Promise<Kept> {
-  const { config, clock, random, log, openAuditFile, onClose, onFailure } = context
+  const { config, clock, random, log, metrics, openAuditFile, onClose, onFailure } = context
   // Before anything else is opened or changed: without its keys the folder must stay as it is.
   const keyring = await openKeyring(context)
   onClose(() => keyring.close())
@@ -55,7 +55,14 @@ export async function openKept(context: Context): Promise<Kept> {
     fileSealer.add(key)
     await stores.sealing.addKey(key)
   })
-  const audit = await AuditLog.open({ folder: auditFolder(config.data), secrets, clock, log, openFile: openAuditFile })
+  const audit = await AuditLog.open({
+    folder: auditFolder(config.data),
+    secrets,
+    clock,
+    log,
+    metrics,
+    openFile: openAuditFile,
+  })
   const life = await recordLife(audit, { config, settings: registry.settings, log })
   onClose(() => life.close())
   await recordRestore(config.data, audit)

@@ -194,7 +194,7 @@ async function openGate(
   onClose(() => approvals.close())
   const secondPerson = new SecondPerson({ isWanted: config.management.secondPerson, approvals, operators, audit })
   const revoking = { registry, revocations, sessions }
-  const verbs = { authorities, usage, sessions, revoking, enrollments, keyOperations, operators }
+  const verbs = { authorities, usage, sessions, revoking, enrollments, keyOperations, operators, audit }
   return { secondPerson, dangerous: new DangerousActs({ ...verbs, secondPerson }) }
 }
 

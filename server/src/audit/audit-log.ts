@@ -1,8 +1,9 @@
-import { mkdirSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { SecretFiles } from '../ports/secret-files.ts'
 import { openAppendFile } from './append-file.ts'
@@ -10,15 +11,20 @@ import type { AppendFile, OpenAppendFile } from './append-file.ts'
 import { Chain, ownRecord } from './chain.ts'
 import type { ChainEnd } from './chain.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import { PRUNED } from './entry.ts'
 import type { AuditEntry, AuditRecord } from './entry.ts'
 import { findEnd } from './recover.ts'
 import type { End } from './recover.ts'
-import { segmentPath } from './segments.ts'
-import type { Segment } from './segments.ts'
+import { describeClosed, digestOf, firstEntryOf, segmentPath } from './segments.ts'
+import type { ClosedSegment, Segment } from './segments.ts'
 import { SigningKeys } from './signing-key.ts'
 import type { SigningKey } from './signing-key.ts'
 
+/** A file ends after either, so that the log can be taken off by the month. */
 const MAX_SEGMENT_BYTES = 4 * 1024 * 1024
+const MAX_SEGMENT_MS = 30 * 24 * 60 * 60 * 1000
+/** The log says so each time it has grown by as much again. */
+const WARN_BYTES = 1024 * 1024 * 1024
 /** Records that wait for the disk; acts beyond that are refused, events beyond that are counted. */
 const MAX_WAITING = 10_000
 const RETRY_MS = 5_000
@@ -30,6 +36,18 @@ export interface AuditLogOptions {
   readonly clock: Clock
   readonly log: Log
   readonly openFile?: OpenAppendFile
+  readonly metrics?: Pick<Metrics, 'auditBytes'>
+  /** Smaller in tests. */
+  readonly segmentBytes?: number
+  readonly warnBytes?: number
+}
+
+/** Which entries go, by whoever holds a copy of them. */
+export interface PruneOrder {
+  /** Sequence of the last one; it must be the last of a file. */
+  readonly upTo: number
+  /** SHA-256, hex, of the lines of all of them: whoever knows it has read them. */
+  readonly sha256: string
 }
 
 type Step = (chain: Chain) => void
@@ -53,6 +71,12 @@ export class AuditLog {
   #end: ChainEnd
   #key: SigningKey
   #length: number
+  /** ms; when the present file was begun. */
+  #begun: number
+  /** Of the files before the present one. */
+  #closedBytes: number
+  #warnAt: number
+  #isPruning = false
   #file: AppendFile | null = null
   /** Bytes beyond `#length` may lie in the file after a failed write. */
   #isDirty = false
@@ -81,6 +105,9 @@ export class AuditLog {
     this.#segments = end.segments
     this.#end = end
     this.#length = end.length
+    this.#begun = end.begun === null ? 0 : Date.parse(end.begun)
+    this.#closedBytes = end.segments.slice(0, -1).reduce((sum, { path }) => sum + statSync(path).size, 0)
+    this.#warnAt = options.warnBytes ?? WARN_BYTES
     this.#damage = end.damage
     this.#key = end.keyId === null || end.damage !== null ? (keys.newest ?? keys.make()) : keys.find(end.keyId)
   }
@@ -90,6 +117,7 @@ export class AuditLog {
       this.#options.log.error({ damage }, 'the audit log is damaged: administrative acts are refused')
     else if (sequence > 0) this.#keys.keepOnly(this.#key)
     for (const detail of torn) this.note({ ...ownRecord('event', 'audit.set-aside'), detail })
+    this.#tellSize()
   }
 
   /** Resolves when the entry is on the disk. Rejects with `storage-full` or `internal` when it cannot be. */
@@ -135,6 +163,7 @@ export class AuditLog {
     const { id: keyId, publicKey } = this.#key
     const trouble = this.#damage ?? this.#failure
     return {
+      first: this.#segments[0]?.first ?? 1,
       sequence,
       hash,
       time,
@@ -144,7 +173,73 @@ export class AuditLog {
       trouble,
       waiting: this.#waiting.length,
       lost: this.#lost,
+      bytes: this.#closedBytes + this.#length,
     }
+  }
+
+  /** The files that nothing is appended to any more: the log can be taken off up to the end of each of them. */
+  closedSegments(): Promise<readonly ClosedSegment[]> {
+    return describeClosed(this.#segments)
+  }
+
+  /**
+   * Takes the oldest files off, after that is written down and signed. What stays begins with a checkpoint, which holds the
+   * hash of the last entry that went. Rejects with `argument-invalid` unless it is the end of a file, and with
+   * `precondition-failed` for who does not know what is in them. A crash in between leaves files for the next time.
+   */
+  async prune(
+    { upTo, sha256 }: PruneOrder,
+    by: Pick<AuditRecord, 'who' | 'from' | 'trackingId'>,
+  ): Promise<ClosedSegment> {
+    const next = this.#segments.findIndex(({ first }) => first === upTo + 1)
+    const gone = this.#segments.slice(0, Math.max(0, next))
+    const [oldest, following] = [gone[0], this.#segments[next]]
+    if (oldest === undefined || following === undefined)
+      throw new HubError('argument-invalid', `Entry ${upTo} is not the last of a file of the log that is complete.`)
+    if (this.#isPruning) throw new HubError('throttled', 'The audit log is being pruned.', { retryAfter: 5 })
+    this.#isPruning = true
+    try {
+      if ((await digestOf(gone)) !== sha256)
+        throw new HubError(
+          'precondition-failed',
+          `The copy does not hold entries ${oldest.first} to ${upTo} as they are here: export them again. Nothing was pruned.`,
+        )
+      const { previous: hash, time: until } = await firstEntryOf(following)
+      const bytes = gone.reduce((sum, { path }) => sum + statSync(path).size, 0)
+      const detail = { from: oldest.first, upTo, hash, sha256 }
+      await this.append({ ...by, kind: 'event', act: PRUNED, detail })
+      await this.checkpoint()
+      await this.#remove(gone, bytes)
+      return { first: oldest.first, last: upTo, bytes, until }
+    } finally {
+      this.#isPruning = false
+    }
+  }
+
+  async #remove(gone: readonly Segment[], bytes: number): Promise<void> {
+    this.#segments = this.#segments.slice(gone.length)
+    this.#closedBytes -= bytes
+    this.#warnAt = this.#options.warnBytes ?? WARN_BYTES
+    this.#tellSize()
+    for (const { path } of gone) await unlink(path)
+    const folder = openSync(this.#options.folder, 'r')
+    try {
+      fsyncSync(folder)
+    } finally {
+      closeSync(folder)
+    }
+  }
+
+  #tellSize(): void {
+    const { metrics, log, warnBytes = WARN_BYTES } = this.#options
+    const bytes = this.#closedBytes + this.#length
+    metrics?.auditBytes.set(bytes)
+    if (bytes < this.#warnAt) return
+    this.#warnAt = bytes + warnBytes
+    log.warn(
+      { bytes },
+      "the audit log has grown large: 'holdfast audit prune' takes its older part off, into an archive",
+    )
   }
 
   /** Signs what is not signed yet, without waiting for it. */
@@ -156,6 +251,16 @@ export class AuditLog {
 
   /** Lines of the entries after a sequence, exactly as they lie on the disk, oldest first. */
   async read({ after, limit }: { after: number; limit: number }): Promise<readonly string[]> {
+    try {
+      return await this.#read(after, limit)
+    } catch (error) {
+      // A file was pruned while it was being read.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      return this.#read(after, limit)
+    }
+  }
+
+  async #read(after: number, limit: number): Promise<readonly string[]> {
     const found: string[] = []
     const { sequence } = this.#end
     const from = this.#segments.findLastIndex(({ first }) => first <= after + 1)
@@ -220,9 +325,12 @@ export class AuditLog {
     this.#waiting = []
     const lost = this.#lost
     try {
-      const chain = new Chain(this.#end, this.#key, this.#options.clock.now())
+      const now = this.#options.clock.now()
+      const chain = new Chain(this.#end, this.#key, now)
       if (this.#end.sequence === 0) chain.begin()
-      const isNewFile = this.#segments.length === 0 || this.#length >= MAX_SEGMENT_BYTES
+      const isFull =
+        this.#length >= (this.#options.segmentBytes ?? MAX_SEGMENT_BYTES) || now - this.#begun >= MAX_SEGMENT_MS
+      const isNewFile = this.#segments.length === 0 || isFull
       // Each file begins with the key that signs, so that reading its end is enough to go on.
       if (isNewFile && this.#end.sequence > 0) chain.checkpoint()
       if (lost > 0) chain.add({ ...ownRecord('event', 'audit.events-lost'), detail: { count: lost } })
@@ -254,10 +362,15 @@ export class AuditLog {
     await this.#file.write(bytes, start)
     await this.#sync()
     this.#isDirty = false
-    if (isNewFile) this.#segments = [...this.#segments, segment]
+    if (isNewFile) {
+      this.#segments = [...this.#segments, segment]
+      this.#closedBytes += this.#segments.length === 1 ? 0 : this.#length
+      this.#begun = this.#options.clock.now()
+    }
     this.#length = start + bytes.length
     this.#end = chain.end
     this.#key = chain.key
+    this.#tellSize()
   }
 
   /** After a failed flush nobody can tell what is on the disk: only a start, which reads the file, can. */

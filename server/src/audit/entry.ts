@@ -49,6 +49,8 @@ export interface AuditEntry extends AuditRecord {
 
 export const NO_HASH = '0'.repeat(64)
 export const CLOCK_WENT_BACK = 'clock.went-back'
+/** The event that tells of entries that were taken off, by an operator who held a copy. */
+export const PRUNED = 'audit.pruned'
 
 export interface Place {
   readonly sequence: number

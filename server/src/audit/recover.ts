@@ -14,6 +14,8 @@ export interface End {
   readonly hash: string
   /** ISO 8601, or null in an empty log. */
   readonly time: string | null
+  /** ISO 8601, of the first entry of the last file; null in an empty log. */
+  readonly begun: string | null
   /** Bytes of the last file. */
   readonly length: number
   /** Id of the key that signs; null in an empty log. */
@@ -52,6 +54,7 @@ const EMPTY: End = {
   sequence: 0,
   hash: NO_HASH,
   time: null,
+  begun: null,
   length: 0,
   keyId: null,
   unsigned: 0,
@@ -69,6 +72,7 @@ function describe(entries: readonly AuditEntry[]): Partial<End> {
     sequence: end.sequence,
     hash: end.hash,
     time: end.time,
+    begun: entries[0]?.time ?? null,
     keyId: signer === undefined ? null : keyIdIn(signer),
     unsigned: entries.length - 1 - lastCheckpoint,
     lastAct: entries.findLast(({ kind }) => kind !== 'checkpoint')?.act ?? null,

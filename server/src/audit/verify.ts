@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { CHECKPOINT_EVERY } from './chain.ts'
 import { checkpointOf, isGenuine, isSuccessionSigned, keyIdOf } from './checkpoint.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { CLOCK_WENT_BACK, hashOf, NO_HASH, readLine } from './entry.ts'
+import { CLOCK_WENT_BACK, hashOf, NO_HASH, PRUNED, readLine } from './entry.ts'
 import type { AuditEntry } from './entry.ts'
 import { segmentsOf } from './segments.ts'
 
@@ -20,6 +20,7 @@ type AuditRule =
   | 'checkpoint-missing'
   | 'signature-wrong'
   | 'key-unknown'
+  | 'archive-needed'
 
 export interface AuditFinding {
   readonly rule: AuditRule
@@ -34,6 +35,8 @@ export interface AuditVerdict {
   readonly last: number
   /** Sequence up to which a signature vouches. */
   readonly signedUpTo: number
+  /** Entries before `first` that were taken off, as the log itself says; 0 when it is there from its beginning. */
+  readonly pruned: number
   /** Digests of the keys that sign, in their order. */
   readonly keys: readonly string[]
   /** At most 1,000. */
@@ -49,6 +52,7 @@ export interface Anchors {
 
 interface Line {
   readonly where: string
+  readonly text: string
   /** null when the line cannot be read. */
   readonly entry: AuditEntry | null
   readonly problem: string
@@ -58,20 +62,53 @@ interface Line {
 
 const MAX_FINDINGS = 1_000
 
-/** Judges a copy of a log, offline. */
-export function verifyAuditLog(folder: string, anchors: Anchors): AuditVerdict {
+/**
+ * Judges a copy of a log, offline. `folders`: the log, and what was taken off it, in any order; where they overlap they must
+ * say the same. A log that lacks its beginning must say itself that it was taken off, and begin with a checkpoint.
+ */
+export function verifyAuditLog(folders: string | readonly string[], anchors: Anchors): AuditVerdict {
   const findings: AuditFinding[] = []
   const report = (rule: AuditRule, sequence: number, message: string): void => {
     if (findings.length < MAX_FINDINGS) findings.push({ rule, sequence, message })
   }
-  const lines = linesOf(folder, report)
-  const inPlace = judgeOrder(lines, report)
-  const entries = judgeLinks(inPlace, report)
+  const lines = allLinesOf([folders].flat(), report)
+  const start = startOf(lines)
+  const inPlace = judgeOrder(lines, start, report)
+  const entries = judgeLinks(inPlace, start, report)
   judgeTimes(entries, report)
-  const { keys, signedUpTo } = judgeSignatures(entries, report)
+  const { keys, signedUpTo } = judgeSignatures(entries, start, report)
+  // Anybody can write an entry behind the last checkpoint.
+  if (start > 1 && !entries.some((entry) => entry.sequence <= signedUpTo && tookOff(entry, start - 1)))
+    report('removed', 1, `entries 1 to ${start - 1} were removed: nothing that is signed says who took them off`)
   judgeAnchors(entries, keys, anchors, report)
   const [first, last] = [entries[0]?.sequence ?? 0, entries.at(-1)?.sequence ?? 0]
-  return { entries: entries.length, first, last, signedUpTo, keys: keys.map(keyIdOf), findings }
+  return { entries: entries.length, first, last, signedUpTo, pruned: start - 1, keys: keys.map(keyIdOf), findings }
+}
+
+/** Lines of several parts in the order of the parts; what one part says again of another is read once. */
+function allLinesOf(folders: readonly string[], report: Report): readonly Line[] {
+  const parts = folders
+    .map((folder) => ({ lines: linesOf(folder, report), first: segmentsOf(folder)[0]?.first ?? 0 }))
+    .toSorted((a, b) => a.first - b.first)
+  const known = new Set<string>()
+  const lines: Line[] = []
+  for (const part of parts) {
+    const fresh = part.lines.filter(({ text }) => !known.has(text))
+    if (parts.length > 1) for (const { text } of fresh) known.add(text)
+    lines.push(...fresh)
+  }
+  return lines
+}
+
+/** The first entry that must be there: the first one there is, if what stood before it was taken off by an operator. */
+function startOf(lines: readonly Line[]): number {
+  const first = lines.find(({ entry }) => entry !== null)?.entry?.sequence ?? 1
+  return lines.some(({ entry }) => entry !== null && tookOff(entry, first - 1)) ? first : 1
+}
+
+function tookOff({ act, detail }: AuditEntry, sequence: number): boolean {
+  const { upTo } = (act === PRUNED ? (detail ?? {}) : {}) as { upTo?: unknown }
+  return typeof upTo === 'number' && upTo >= sequence
 }
 
 type Report = (rule: AuditRule, sequence: number, message: string) => void
@@ -86,6 +123,7 @@ function linesOf(folder: string, report: Report): readonly Line[] {
       const entry = typeof read === 'string' ? null : read
       lines.push({
         where: `line ${index + 1} of ${basename(path)}`,
+        text,
         entry,
         problem: typeof read === 'string' ? read : '',
         hash: entry === null ? '' : hashOf(entry),
@@ -98,9 +136,9 @@ function linesOf(folder: string, report: Report): readonly Line[] {
 }
 
 /** The lines in the order of their sequences, each sequence once. */
-function judgeOrder(lines: readonly Line[], report: Report): readonly Line[] {
+function judgeOrder(lines: readonly Line[], start: number, report: Report): readonly Line[] {
   const bySequence = new Map<number, Line>()
-  let expected = 1
+  let expected = start
   for (const [index, line] of lines.entries()) {
     const sequence = line.entry?.sequence ?? expected
     if (line.entry === null)
@@ -129,11 +167,11 @@ function judgeRivals(sequence: number, rivals: readonly [Line, Line], lines: rea
   return genuine
 }
 
-function judgeLinks(lines: readonly Line[], report: Report): readonly AuditEntry[] {
+function judgeLinks(lines: readonly Line[], start: number, report: Report): readonly AuditEntry[] {
   const entries: AuditEntry[] = []
-  let sequence = 0
+  let sequence = start - 1
   /** What the next entry must name as its previous one; null when that cannot be told. */
-  let hash: string | null = NO_HASH
+  let hash: string | null = start === 1 ? NO_HASH : null
   for (const { entry, hash: computed } of lines) {
     if (entry === null) {
       sequence++
@@ -174,7 +212,11 @@ function judgeTimes(entries: readonly AuditEntry[], report: Report): void {
 }
 
 /** Which keys sign, and up to where. */
-function judgeSignatures(entries: readonly AuditEntry[], report: Report): { keys: string[]; signedUpTo: number } {
+function judgeSignatures(
+  entries: readonly AuditEntry[],
+  start: number,
+  report: Report,
+): { keys: string[]; signedUpTo: number } {
   const keys: string[] = []
   const hashes = new Map(entries.map(({ sequence, hash }) => [sequence, hash]))
   let signedUpTo = 0
@@ -182,6 +224,8 @@ function judgeSignatures(entries: readonly AuditEntry[], report: Report): { keys
   for (const entry of entries) {
     const { sequence } = entry
     unsigned++
+    // What is left of a log begins with a checkpoint, which names the key that signed up to there.
+    if (start > 1 && entry === entries[0]) keys.push(...keyAtStart(entry, report))
     if (entry.kind === 'key') {
       const added = judgeKey(entry, keys.at(-1), hashes, report)
       if (added !== null) keys.push(added)
@@ -198,6 +242,14 @@ function judgeSignatures(entries: readonly AuditEntry[], report: Report): { keys
       )
   }
   return { keys, signedUpTo }
+}
+
+function keyAtStart(entry: AuditEntry, report: Report): readonly string[] {
+  const checkpoint = checkpointOf(entry)
+  if (checkpoint !== null && checkpoint.hash === entry.previous) return [checkpoint.publicKey]
+  const { sequence } = entry
+  report('removed', sequence - 1, `what stood before entry ${sequence} is missing, and it is no checkpoint of that`)
+  return []
 }
 
 function judgeKey(
@@ -256,7 +308,7 @@ function judgeAnchors(
   { checkpoints, publicKey }: Anchors,
   report: Report,
 ): void {
-  const last = entries.at(-1)?.sequence ?? 0
+  const [first, last] = [entries[0]?.sequence ?? 0, entries.at(-1)?.sequence ?? 0]
   for (const checkpoint of checkpoints) {
     const { sequence, hash } = checkpoint
     const actual = entries.find((entry) => entry.sequence === sequence)?.hash
@@ -264,19 +316,25 @@ function judgeAnchors(
       report('signature-wrong', sequence, `the given checkpoint of entry ${sequence} is not signed as it stands`)
     else if (sequence > last)
       report('cut-off', last, `the end was cut off: entries ${last + 1} to ${sequence}, at least, are missing`)
+    else if (sequence < first - 1)
+      report(
+        'archive-needed',
+        sequence,
+        `the given checkpoint is of entry ${sequence}, which was taken off: name the folder with the archive too`,
+      )
     else if (!keys.includes(checkpoint.publicKey))
       report(
         'key-unknown',
         sequence,
         `the given checkpoint of entry ${sequence} is of another log, or this one was made anew`,
       )
-    else if (actual !== undefined && actual !== hash)
+    else if (sequence === first - 1 ? entries[0]?.previous !== hash : actual !== undefined && actual !== hash)
       report('rewritten', sequence, `entry ${sequence} is not the one that the given checkpoint has signed`)
   }
   if (publicKey !== null && !keys.includes(publicKey))
     report(
       'key-unknown',
       1,
-      'the given public key is none of this log: it is another one, was made anew, or ends before',
+      'the given public key is none of this log: it is another one, was made anew, ends before, or its beginning was taken off',
     )
 }

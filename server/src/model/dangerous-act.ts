@@ -19,6 +19,7 @@ export const DANGEROUS_ACTS = {
   'operator.create': 'makes somebody an operator',
   'operator.issue-token': 'lets whoever is told the token in as that operator',
   'operator.add-certificate': 'lets whoever has the key of the certificate in as that operator',
+  'audit.prune': 'takes the older part of the audit log off this server',
 } as const
 
 export type DangerousActName = keyof typeof DANGEROUS_ACTS

@@ -25,6 +25,7 @@ export const OPERATOR_RIGHTS = [
   'backups.take',
   'audit.read',
   'audit.sign',
+  'audit.prune',
   'operators.read',
   'operators.write',
   'own-token.renew',

@@ -225,6 +225,7 @@ function casesOf({ root, other, heldId, operatorCertificate }: Plant, service: s
     group('enrollment-group.unseal', { attestation, sealed: 'off' }),
     operator('keys.rotate-kek', 'POST /keys/kek/rotate', '/keys/kek/rotate', { body: {} }),
     operator('keys.erase', 'POST /hubs/:hub/devices/:deviceId/erase-events', '/hubs/plant/devices/gone/erase-events'),
+    operator('audit.prune', 'POST /audit/prune', '/audit/prune', { body: { upTo: 1, sha256: 'a'.repeat(64) } }),
     operator('operator.create', 'PUT /operators/:name', '/operators/rita', { body: { role: 'reader' } }),
     operator('operator.issue-token', 'POST /operators/:name/tokens', '/operators/sofia/tokens', { body: {} }),
     operator('operator.add-certificate', 'POST /operators/:name/certificates', '/operators/sofia/certificates', {
@@ -253,6 +254,7 @@ async function snapshot(server: RunningServer): Promise<string> {
     '/enrollment-groups/line/attestation',
     '/operators',
     '/keys',
+    '/audit/segments',
   ]
   return (await Promise.all(paths.map(async (path) => (await server.operate(path)).text))).join('\n')
 }

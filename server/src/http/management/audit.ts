@@ -1,5 +1,7 @@
 import { Type } from 'typebox'
 import type { AuditLog } from '../../audit/audit-log.ts'
+import type { DangerousActs } from '../../operators/dangerous-acts/dangerous-acts.ts'
+import { askerOf } from '../asker.ts'
 import { peerOfRequest } from '../request-peer.ts'
 import type { Routes } from '../routes.ts'
 import { actorOf } from '../stated-access.ts'
@@ -15,13 +17,22 @@ const ListQuery = Type.Object({
   ),
 })
 
+const PruneBody = Type.Object(
+  {
+    upTo: Type.Integer({ minimum: 1, description: 'Sequence of the last entry that goes: the last one of a file.' }),
+    sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Of the lines of all of them, each with its LF.' }),
+  },
+  { additionalProperties: false },
+)
+
 export interface AuditRoutesParts {
-  readonly audit: AuditLog
+  readonly audit: Omit<AuditLog, 'prune'>
+  readonly dangerous: Pick<DangerousActs, 'audit'>
   readonly access: ManagementAccess
 }
 
 /** The audit log, line by line as it lies on the disk, so that a copy can be verified elsewhere. */
-export function auditRoutes(routes: Routes, { audit, access }: AuditRoutesParts): void {
+export function auditRoutes(routes: Routes, { audit, dangerous, access }: AuditRoutesParts): void {
   const followers = new Followers(routes)
   routes.get(
     '/holdfast/v1/audit',
@@ -33,6 +44,19 @@ export function auditRoutes(routes: Routes, { audit, access }: AuditRoutesParts)
   )
   routes.get('/holdfast/v1/audit/state', { ...access.may('audit.read'), schema: { tags, summary: 'Show' } }, async () =>
     audit.facts(),
+  )
+  routes.get(
+    '/holdfast/v1/audit/segments',
+    { ...access.may('audit.read'), schema: { tags, summary: 'List the files that are complete' } },
+    async () => ({ value: await audit.closedSegments() }),
+  )
+  routes.post(
+    '/holdfast/v1/audit/prune',
+    {
+      ...access.may('audit.prune', { name: 'audit.prune' }),
+      schema: { tags, summary: 'Take the older part off; whoever asks proves that he has read it', body: PruneBody },
+    },
+    async (request) => dangerous.audit.prune(askerOf(request), request.body),
   )
   routes.post(
     '/holdfast/v1/audit/checkpoint',

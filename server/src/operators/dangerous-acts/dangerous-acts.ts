@@ -1,3 +1,4 @@
+import type { AuditLog } from '../../audit/audit-log.ts'
 import type { AuthorityUsage } from '../../hub/authorities/authority-usage.ts'
 import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
 import type { RevokeParts } from '../../hub/revoke.ts'
@@ -6,6 +7,7 @@ import type { KeyOperations } from '../../keys/key-operations.ts'
 import type { Enrollments } from '../../provisioning/enrollments.ts'
 import type { Operators } from '../operators.ts'
 import type { SecondPerson } from '../second-person.ts'
+import { AuditActs } from './audit.ts'
 import { AuthorityActs } from './authorities.ts'
 import { EnrollmentGroupActs } from './enrollment-groups.ts'
 import { KeyActs } from './keys.ts'
@@ -20,6 +22,7 @@ export interface DangerousActsParts {
   readonly enrollments: Enrollments
   readonly keyOperations: KeyOperations
   readonly operators: Operators
+  readonly audit: AuditLog
   readonly secondPerson: SecondPerson
 }
 
@@ -33,6 +36,7 @@ export class DangerousActs {
   readonly groups: EnrollmentGroupActs
   readonly keys: KeyActs
   readonly operators: OperatorActs
+  readonly audit: AuditActs
 
   constructor(parts: DangerousActsParts) {
     this.authorities = new AuthorityActs(parts)
@@ -40,6 +44,7 @@ export class DangerousActs {
     this.groups = new EnrollmentGroupActs(parts)
     this.keys = new KeyActs(parts)
     this.operators = new OperatorActs(parts)
+    this.audit = new AuditActs(parts)
   }
 }
 
