@@ -21,6 +21,7 @@ export interface RunningServer {
     readonly https: number
     readonly amqp: number
     readonly plainAmqp: number | null
+    readonly crl: number | null
   }
   /** A name or address that reaches this server from this machine, and that its own certificate carries. */
   readonly reachedAt: string
@@ -84,9 +85,15 @@ async function assemble(context: Context): Promise<Omit<RunningServer, 'failed' 
   const kept = await openKept(context)
   const hub = await openHub(context, kept)
   const provisioning = await openProvisioning(context, kept, hub)
-  const { ports, identity } = await openServing(context, kept, hub, provisioning)
+  const { ports, crlPort, identity } = await openServing(context, kept, hub, provisioning)
   return {
-    ports: { mqtt: ports.mqtts ?? 0, https: ports.https ?? 0, amqp: ports.amqps ?? 0, plainAmqp: ports.amqp },
+    ports: {
+      mqtt: ports.mqtts ?? 0,
+      https: ports.https ?? 0,
+      amqp: ports.amqps ?? 0,
+      plainAmqp: ports.amqp,
+      crl: crlPort,
+    },
     reachedAt: reachedAt(context.config),
     hub: homeHub(context.config),
     idScope: provisioning.idScope,

@@ -92,6 +92,11 @@ export const ConfigFile = Type.Object(
           default: null,
           description: 'AMQP without TLS on loopback, for clients with UseDevelopmentEmulator=true; null is off.',
         }),
+        crl: Type.Union([Type.Integer({ minimum: 0, maximum: 65535 }), Type.Null()], {
+          default: null,
+          description:
+            'CRLs over plain HTTP, at /crl/…, where certificates can name them: they are signed, and TLS would lead in a circle (RFC 5280 §8). Nothing else is served there; null is off.',
+        }),
       },
       { additionalProperties: false, default: {} },
     ),

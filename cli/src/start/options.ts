@@ -17,6 +17,7 @@ export interface ServerFlags {
   readonly httpsPort?: number
   readonly amqpPort?: number
   readonly amqpPlainPort?: number
+  readonly crlPort?: number
   readonly tlsCert?: string
   readonly tlsKey?: string
   readonly tlsPassphraseFile?: string
@@ -50,6 +51,7 @@ export function addServerOptions(command: Command, defaults: { logLevel: string 
       'AMQP without TLS on loopback, for UseDevelopmentEmulator=true (default: off)',
       port,
     )
+    .option('--crl-port <n>', 'CRLs over plain HTTP, for what certificates name; nothing else (default: off)', port)
     .option('--tls-cert <file>', 'PEM of a server certificate of yours, then its intermediates (default: made here)')
     .option('--tls-key <file>', 'PEM of its private key')
     .option('--tls-passphrase-file <file>', 'file that holds the passphrase of that key')
@@ -105,6 +107,7 @@ export function configOf(flags: ServerFlags, defaults: { logLevel: string }): Co
         https: flags.httpsPort,
         amqp: flags.amqpPort,
         plainAmqp: flags.amqpPlainPort,
+        crl: flags.crlPort,
       }),
     },
     ...(flags.tlsCert === undefined && flags.tlsKey === undefined

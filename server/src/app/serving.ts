@@ -3,6 +3,7 @@ import { AmqpHead } from '../amqp/head.ts'
 import { Backups } from '../backup/take.ts'
 import type { Config } from '../config.ts'
 import { serveHttp } from '../http/api.ts'
+import { CrlServer } from '../http/publication/crl-server.ts'
 import { AuthorityUsage } from '../hub/authorities/authority-usage.ts'
 import { ExpiryWatch } from '../hub/authorities/expiry-watch.ts'
 import { keepTrimmed } from '../hub/telemetry/retention.ts'
@@ -29,6 +30,8 @@ const GRACE_MS = 10_000
 /** The heads on their listeners: from here on the server answers. */
 export interface Serving {
   readonly ports: ListenerPorts
+  /** CRLs over plain HTTP; null when they are not served that way. */
+  readonly crlPort: number | null
   readonly identity: ServerIdentity
 }
 
@@ -94,9 +97,17 @@ export async function openServing(
     const { mqtt, amqp } = heads
     await Promise.all([http.close(), mqtt.close(GRACE_MS), amqp.close(GRACE_MS), listeners.close(GRACE_MS)])
   })
-  log.info({ ports }, 'listening')
+  const crlPort = await openCrlServer(context, hub)
+  log.info({ ports: { ...ports, crl: crlPort } }, 'listening')
   void steering.expiry.look()
-  return { ports, identity }
+  return { ports, crlPort, identity }
+}
+
+async function openCrlServer({ config, clock, onClose }: Context, { crls }: Hub): Promise<number | null> {
+  if (config.listen.crl === null) return null
+  const server = new CrlServer({ crls, clock })
+  onClose(() => server.close())
+  return server.listen(listenAddress(config), config.listen.crl)
 }
 
 async function openIdentity(

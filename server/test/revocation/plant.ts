@@ -82,6 +82,10 @@ export async function openPlant(t: TestContext) {
     refused,
     dial,
     returnCode,
+    /** Of CRLs over plain HTTP. */
+    get crlPort() {
+      return app.ports.crl ?? 0
+    },
     get idScope() {
       return app.idScope
     },
@@ -145,7 +149,7 @@ function startApp(folder: string, time: { skew: number }) {
       { name: AWAY, hosts: ['depot.test'], partitions: 1 },
     ],
     provisioning: { hosts: ['dps.test'] },
-    listen: { address: '127.0.0.1', mqtt: 0, https: 0, amqp: 0 },
+    listen: { address: '127.0.0.1', mqtt: 0, https: 0, amqp: 0, crl: 0 },
   })
   return startServer(config, { clock: { now: () => Date.now() + time.skew }, log: createLog({ level: 'silent' }) })
 }

@@ -17,7 +17,9 @@ import { parseDeviceId } from '../../model/ids.ts'
 import type { Revocation, RevocationRule, RevocationTarget, StoredCrl } from '../../model/revocation.ts'
 import { describeTarget, REVOCATION_REASONS } from '../../model/revocation.ts'
 import type { DangerousActs, HarmlessAuthorities } from '../../operators/dangerous-acts/dangerous-acts.ts'
+import type { Clock } from '../../ports/clock.ts'
 import { askerOf } from '../asker.ts'
+import { crlAnswer } from '../publication/crl-answer.ts'
 import { certificateFromText } from '../resource-manager/certificate-text.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import { peerOfRequest } from '../request-peer.ts'
@@ -153,16 +155,20 @@ export function crlRoutes(routes: Routes, parts: RevocationRoutesParts): void {
 }
 
 /** For everybody, as RFC 5280 §4.2.1.13 has it: a CRL is signed and holds no secret. */
-export function publishedCrlRoutes(routes: Routes, { crls }: Pick<RevocationRoutesParts, 'crls'>): void {
+export function publishedCrlRoutes(
+  routes: Routes,
+  { crls, clock }: Pick<RevocationRoutesParts, 'crls'> & { readonly clock: Clock },
+): void {
   const params = Type.Object({ file: Type.String({ maxLength: 200 }) })
   const schema = { tags: ['certificate revocation lists'], summary: 'Download a CRL', params }
   routes.get('/crl/:file', { config: FOR_EVERYBODY, schema }, async (request, reply) => {
     const crl = crls.published(request.params.file.toLowerCase())
     if (crl === null) throw new HubError('certificate-not-found', 'There is no such CRL.')
-    const etag = `"${crl.number}"`
-    void reply.header('etag', etag).header('cache-control', 'public, max-age=60')
-    if (request.headers['if-none-match'] === etag) return reply.code(304).send()
-    return reply.type('application/pkix-crl').send(Buffer.from(crl.certificate))
+    const { status, headers, body } = crlAnswer(crl, request.headers, clock.now())
+    return reply
+      .code(status)
+      .headers(headers)
+      .send(status === 304 ? undefined : body)
   })
 }
 

@@ -1,5 +1,5 @@
-import { decodePem, ParseError } from '@holdfast/pki'
-import type { Certificate } from '@holdfast/pki'
+import { decodePem, parseCrl, ParseError } from '@holdfast/pki'
+import type { Certificate, Crl } from '@holdfast/pki'
 import { HubError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { HubName } from '../../model/ids.ts'
@@ -109,6 +109,8 @@ export class CrlFetcher {
       const answer = await download(url, wanted)
       if (typeof answer === 'string') return this.#retry(source, answer)
       const stored = await crls.import(hub, derOf(answer), url)
+      // The CA itself says where the deltas to its list are (RFC 5280 §5.2.6).
+      for (const delta of urlsOf(parseCrl(stored.certificate).freshest)) this.#add(hub, delta)
       source.failures = 0
       source.dueAt = clock.now() + this.#jittered(refreshAfter(stored, clock.now()))
     } catch (error) {
@@ -141,8 +143,11 @@ function refreshAfter({ nextUpdate }: StoredCrl, now: number): number {
 
 /** http addresses of the issuer's own lists; an indirect list of somebody else is not for fetching (RFC 5280 §4.2.1.13). */
 function distributionUrls({ extensions }: Certificate): string[] {
-  const { crlDistributionPoints = [] } = extensions
-  return crlDistributionPoints
+  return urlsOf(extensions.crlDistributionPoints ?? [])
+}
+
+function urlsOf(points: Crl['freshest']): string[] {
+  return points
     .flatMap(({ name, crlIssuer }) => (name?.kind === 'full' && crlIssuer === undefined ? name.names : []))
     .flatMap((name) => (name.kind === 'uri' && isDownloadable(name.value) ? [name.value] : []))
 }

@@ -78,7 +78,8 @@ export class Crls {
 
   /** The list to serve under this file name: the newest one, whichever hub holds it. Null when there is none. */
   published(file: string): StoredCrl | null {
-    const found = this.#parts.hubs.all().flatMap(({ name }) => this.list(name).filter((crl) => crl.file === file))
+    const { hubs, revocations } = this.#parts
+    const found = hubs.all().flatMap(({ name }) => revocations.facts(name).crlOfFile(file) ?? [])
     return found.toSorted((a, b) => (BigInt(a.number) < BigInt(b.number) ? 1 : -1))[0] ?? null
   }
 

@@ -16,6 +16,7 @@ export class HubRevocationFacts implements RevocationFacts {
   /** By targetId; lifted ones too. */
   readonly #rows = new Map<string, Revocation>()
   readonly #crls = new Map<string, { readonly stored: StoredCrl; readonly crl: Crl }>()
+  readonly #crlsByFile = new Map<string, StoredCrl>()
   readonly #crlsByIssuer = new Map<string, readonly Crl[]>()
   readonly #rules = new Map<string, RevocationRule>()
   /** How many rows name an authority's key or a SHA-1 thumbprint: without any, those digests need not be made. */
@@ -77,6 +78,11 @@ export class HubRevocationFacts implements RevocationFacts {
     return [...this.#crls.values()].map(({ stored }) => stored)
   }
 
+  /** By the last part of the path that it is served under. */
+  crlOfFile(file: string): StoredCrl | undefined {
+    return this.#crlsByFile.get(file)
+  }
+
   #inForce(id: string): Revocation | undefined {
     const row = this.#rows.get(id)
     return row === undefined || row.liftedAt !== null ? undefined : row
@@ -94,6 +100,7 @@ export class HubRevocationFacts implements RevocationFacts {
   #addCrl(stored: StoredCrl): void {
     const crl = parseCrl(stored.certificate)
     this.#crls.set(stored.id, { stored, crl })
+    this.#crlsByFile.set(stored.file, stored)
     const { key } = crl.issuer
     const ofIssuer = [...this.#crls.values()].map((each) => each.crl).filter((each) => each.issuer.key === key)
     this.#crlsByIssuer.set(key, ofIssuer)
