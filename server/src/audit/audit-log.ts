@@ -282,15 +282,22 @@ export class AuditLog {
 
   /** Signs the end, as far as the disk takes it, and closes. */
   async close(): Promise<void> {
-    clearTimeout(this.#retry)
+    // What is on its way to the disk is not signed yet, either.
+    await this.#settled()
     try {
       if (this.#end.unsigned > 0 || this.#waiting.length > 0) await this.checkpoint()
     } catch (error) {
       this.#options.log.error({ err: error, unwritten: this.#waiting.length }, 'the audit log could not be finished')
     }
+    await this.#settled()
     clearTimeout(this.#retry)
     await this.#file?.close()
     this.#file = null
+  }
+
+  async #settled(): Promise<void> {
+    clearTimeout(this.#retry)
+    while (this.#writing !== null) await this.#writing
   }
 
   #do(step: Step): Promise<void> {

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import { spkiOf } from '@holdfast/pki'
 import type { Certificate } from '@holdfast/pki'
 import { ConfigError } from '../config.ts'
@@ -57,5 +58,5 @@ function givenPair(files: PairFiles, { names, now, log }: Expectation): { pair: 
 
 export function covers(leaf: Certificate, name: string): boolean {
   const certificate = new X509Certificate(leaf.der)
-  return certificate.checkHost(name) !== undefined || certificate.checkIP(name) !== undefined
+  return (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) !== undefined
 }

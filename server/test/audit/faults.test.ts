@@ -40,6 +40,23 @@ test(
   },
 )
 
+test('what is on its way to the disk when the log closes is written and signed', async (t) => {
+  const folder = join(await tempFolder(t), 'log')
+  const log = await openLog(folder)
+  await log.append(act('device.put'))
+  await log.checkpoint()
+  assert.equal(log.facts().unsigned, 0)
+  log.note({ ...act('server.stopped'), kind: 'event' })
+  await log.close()
+  assert.deepEqual([log.facts().unsigned, log.facts().waiting, log.facts().trouble], [0, 0, null])
+  const entries = linesIn(folder).map((line) => readLine(line))
+  assert.deepEqual(
+    entries.slice(-2).map((entry) => typeof entry === 'object' && entry.act),
+    ['server.stopped', 'checkpoint'],
+  )
+  assert.deepEqual(rulesOf(folder), [])
+})
+
 test('an append that was torn at any byte is set aside, kept and written down', async (t) => {
   const folder = join(await tempFolder(t), 'log')
   const log = await openLog(folder)
