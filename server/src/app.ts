@@ -60,6 +60,7 @@ export async function startServer(config: Config, environment: Environment = {})
     for (const closer of closers.splice(0).toReversed()) await closer()
   }
   const failure = Promise.withResolvers<never>()
+  let hasFailed = false
   // Whoever runs the server may look at it late or never.
   failure.promise.catch(() => {})
   const context: Context = {
@@ -71,7 +72,11 @@ export async function startServer(config: Config, environment: Environment = {})
     typed: environment,
     openAuditFile: environment.openAuditFile ?? openAppendFile,
     onClose: (closer) => closers.push(closer),
-    onFailure: (error) => failure.reject(error),
+    onFailure: (error) => {
+      hasFailed = true
+      failure.reject(error)
+    },
+    hasFailed: () => hasFailed,
   }
   try {
     return { ...(await assemble(context)), failed: failure.promise, close }
@@ -85,14 +90,14 @@ async function assemble(context: Context): Promise<Omit<RunningServer, 'failed' 
   const kept = await openKept(context)
   const hub = await openHub(context, kept)
   const provisioning = await openProvisioning(context, kept, hub)
-  const { ports, crlPort, identity } = await openServing(context, kept, hub, provisioning)
+  const { ports, identity } = await openServing(context, kept, hub, provisioning)
   return {
     ports: {
       mqtt: ports.mqtts ?? 0,
       https: ports.https ?? 0,
       amqp: ports.amqps ?? 0,
       plainAmqp: ports.amqp,
-      crl: crlPort,
+      crl: ports.crl,
     },
     reachedAt: reachedAt(context.config),
     hub: homeHub(context.config),

@@ -19,6 +19,8 @@ interface CrlResource {
   readonly entries: number
   readonly nextUpdate: string | null
   readonly path: string
+  /** Over plain HTTP, where certificates can name it. */
+  readonly url: string | null
 }
 
 interface RuleResource {
@@ -77,10 +79,10 @@ function addList(group: Command): void {
   addHubOption(addAccessOptions(command))
 }
 
-function show({ issuer, number, baseNumber, entries, nextUpdate, path }: CrlResource, server: URL): void {
+function show({ issuer, number, baseNumber, entries, nextUpdate, path, url }: CrlResource, server: URL): void {
   const kind = baseNumber === null ? 'CRL' : `delta to CRL ${baseNumber}:`
   print(`${kind} ${number} of "${issuer}": ${entries} revoked, next due ${nextUpdate ?? 'at no date'}`)
-  print(`  ${new URL(path, server).href}`)
+  print(`  ${url ?? new URL(path, server).href}`)
 }
 
 /** `holdfast ca revocation …`: how certificates of one CA are checked. */

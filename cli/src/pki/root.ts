@@ -23,7 +23,7 @@ Examples:
   holdfast pki root contoso-root --name "Contoso Root CA" --crl-url "http://iot.contoso.example/crl/{key}.crl"
 
 Keep the folder offline: whoever holds ca.key can make devices. Nothing but ca.cer has to leave it.
-The addresses stand in what the CA signs; {key} stands for a name made from its key, under which a hub serves its lists, and
+The addresses stand in what the CA signs; {key} stands for the name, made from its key, under which a hub serves its lists, and
 such an address holds for the CAs below it too. See \`holdfast pki addresses\`.`,
   )
 }

@@ -35,7 +35,7 @@ Examples:
   holdfast pki addresses line7
   holdfast pki addresses line7 --crl-url "http://iot.contoso.example/crl/{key}.crl"
 
-{key} stands for the name under which a hub serves the lists and the certificate of a CA, made from its key; such an address
+{key} stands for the name, made from its key, under which a hub serves the lists of a CA; such an address
 holds for CAs that are made below as well. What was signed before keeps what stands in it.`,
   )
 }

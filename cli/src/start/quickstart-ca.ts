@@ -10,6 +10,7 @@ import {
   spkiOf,
 } from '@holdfast/pki'
 import type { Certificate } from '@holdfast/pki'
+import { inherited, NO_ADDRESSES, publicationOf } from '../pki/addresses.ts'
 import { createCaFolder, intermediatesOf, openCaFolder, recordIssued } from '../pki/ca-folder.ts'
 import type { CaFolder } from '../pki/ca-folder.ts'
 import { deviceFiles, protectKeys, writeDeviceFiles } from '../pki/device-files.ts'
@@ -22,7 +23,8 @@ const ROOT_LIFETIME = 2 * 365 * DAY
 const INTERMEDIATE_LIFETIME = 365 * DAY
 const DEVICE_LIFETIME = 90 * DAY
 
-export async function makeRootCa(folder: string): Promise<CaFolder> {
+/** `crlUrl`: where the server publishes CRLs, as `holdfast pki addresses` has it; null when it does not. */
+export async function makeRootCa(folder: string, crlUrl: string | null): Promise<CaFolder> {
   const privateKey = generateKey('p256')
   const profile = {
     // The name is unique, so that two quickstarts on one network can never be taken for one another.
@@ -33,7 +35,8 @@ export async function makeRootCa(folder: string): Promise<CaFolder> {
     term: { now: Date.now(), lifetime: ROOT_LIFETIME },
   }
   const certificate = parseCertificate(await issueRoot(keySigner(privateKey), profile, randomBytes))
-  createCaFolder(folder, { certificate, above: [], privateKey, passphrase: undefined })
+  const addresses = { ...NO_ADDRESSES, crlUrl: crlUrl === null ? [] : [crlUrl] }
+  createCaFolder(folder, { certificate, above: [], privateKey, passphrase: undefined, addresses })
   return openCaFolder(folder, undefined)
 }
 
@@ -44,10 +47,12 @@ export async function makeIntermediateCa(folder: string, parent: CaFolder): Prom
     pathLength: 0,
     spki: spkiOf(privateKey),
     term: { now: Date.now(), lifetime: INTERMEDIATE_LIFETIME },
+    publication: publicationOf(parent.addresses, parent.issuer.certificate),
   }
   const certificate = parseCertificate(await issueIntermediate(parent.issuer, profile, randomBytes))
   recordIssued(parent, 'intermediate', [certificate])
-  createCaFolder(folder, { certificate, above: parent.chain, privateKey, passphrase: undefined })
+  const addresses = inherited(parent.addresses)
+  createCaFolder(folder, { certificate, above: parent.chain, privateKey, passphrase: undefined, addresses })
   return openCaFolder(folder, undefined)
 }
 
@@ -62,7 +67,8 @@ export async function provePossession(ca: CaFolder, code: string): Promise<Certi
 /** A device's `.cer`, `.pfx`, key and chain under `folder`; the `.pfx` opens with `passphrase`. */
 export async function makeDevice(ca: CaFolder, id: string, folder: string, passphrase: string): Promise<DeviceFiles> {
   const privateKey = generateKey('p256')
-  const profile = { id, spki: spkiOf(privateKey), term: { now: Date.now(), lifetime: DEVICE_LIFETIME } }
+  const publication = publicationOf(ca.addresses, ca.issuer.certificate)
+  const profile = { id, spki: spkiOf(privateKey), term: { now: Date.now(), lifetime: DEVICE_LIFETIME }, publication }
   const certificate = parseCertificate(await issueDevice(ca.issuer, profile, randomBytes))
   const files = deviceFiles(folder, id)
   makeFolder(folder, 0o700)

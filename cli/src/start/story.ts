@@ -31,7 +31,7 @@ export async function tellStory(config: Config, steps: Steps, secrets: TypedSecr
     describePorts,
   )
   try {
-    const root = await steps.run('Root CA made', () => makeRootCa(folders.root), describeCa)
+    const root = await steps.run('Root CA made', () => makeRootCa(folders.root, crlUrlOf(server)), describeCa)
     const line = await steps.run(
       'Intermediate CA made under it',
       () => makeIntermediateCa(folders.intermediate, root),
@@ -125,6 +125,12 @@ async function enrollGroup(server: RunningServer): Promise<void> {
   await putEnrollmentGroup(accessTo(server), GROUP, {
     attestation: { type: 'x509', x509: { caReferences: { primary: AUTHORITY } } },
   })
+}
+
+/** Whoever checks the quickstart's certificates may ask the server for its lists, where it serves them by plain HTTP. */
+function crlUrlOf({ hub, ports }: RunningServer): string | null {
+  if (ports.crl === null) return null
+  return `http://${hub.hosts[0] ?? 'localhost'}${ports.crl === 80 ? '' : `:${ports.crl}`}/crl/{key}.crl`
 }
 
 async function writeSettings(config: Config, server: RunningServer, rootFolder: string): Promise<string> {

@@ -4,13 +4,13 @@ import { Backups } from '../backup/take.ts'
 import type { Config } from '../config.ts'
 import { serveHttp } from '../http/api.ts'
 import { CrlServer } from '../http/publication/crl-server.ts'
+import type { ServedPorts } from '../http/publication/crl-server.ts'
 import { AuthorityUsage } from '../hub/authorities/authority-usage.ts'
 import { ExpiryWatch } from '../hub/authorities/expiry-watch.ts'
 import { keepTrimmed } from '../hub/telemetry/retention.ts'
 import { KeyOperations } from '../keys/key-operations.ts'
 import { MqttHead } from '../mqtt/head.ts'
 import { Listeners } from '../net/listeners.ts'
-import type { ListenerPorts } from '../net/listeners.ts'
 import { resealKeys } from '../net/own-certificates.ts'
 import { ServerIdentity } from '../net/server-identity.ts'
 import { ownRecord } from '../audit/chain.ts'
@@ -22,6 +22,7 @@ import type { Context } from './context.ts'
 import type { Hub } from './hub.ts'
 import type { Kept } from './kept.ts'
 import type { Provisioning } from './provisioning.ts'
+import { Readiness } from './readiness.ts'
 import { listenAddress, serverNames } from './server-names.ts'
 
 /** How long what is in flight may take to finish when the server stops. */
@@ -29,9 +30,7 @@ const GRACE_MS = 10_000
 
 /** The heads on their listeners: from here on the server answers. */
 export interface Serving {
-  readonly ports: ListenerPorts
-  /** CRLs over plain HTTP; null when they are not served that way. */
-  readonly crlPort: number | null
+  readonly ports: ServedPorts
   readonly identity: ServerIdentity
 }
 
@@ -44,7 +43,7 @@ export async function openServing(
   const { config, log, onClose } = context
   const identity = await openIdentity(context, kept)
   await kept.keyring.endUnsealed()
-  let ports: ListenerPorts = { mqtts: null, https: null, amqps: null, amqp: null }
+  let ports: ServedPorts = { mqtts: null, https: null, amqps: null, amqp: null, crl: null }
   const heads = makeHeads(context, kept, hub, provisioning, () => ports.amqps ?? config.listen.amqp)
   const listeners = new Listeners({
     host: listenAddress(config),
@@ -63,6 +62,15 @@ export async function openServing(
   })
   identity.onChange((material) => listeners.present(material))
   let accepting = true
+  const readiness = new Readiness({
+    data: config.data,
+    settings: kept.stores.registry.settings,
+    audit: kept.audit,
+    accepting: () => accepting,
+    hasFailed: context.hasFailed,
+    metrics: context.metrics,
+    log,
+  })
   const steering = openSteering(context, kept, hub, identity)
   const gate = await openGate(context, kept, hub, provisioning, steering)
   const http = await serveHttp(listeners.https, {
@@ -82,7 +90,7 @@ export async function openServing(
       linkedHubs: provisioning.linkedHubs,
     },
     ports: () => ports,
-    accepting: () => accepting,
+    isReady: () => readiness.isReady(),
     retentionHours: config.retention.hours,
     requestsPerMinute: config.limits.requestsPerMinute,
     clock: context.clock,
@@ -91,16 +99,16 @@ export async function openServing(
     metrics: context.metrics,
   })
   onClose(keepTrimmed(config.retention, kept.stores.telemetryLog, context.clock, log))
-  ports = await listeners.start()
+  ports = { ...(await listeners.start()), crl: null }
   onClose(async () => {
     accepting = false
     const { mqtt, amqp } = heads
     await Promise.all([http.close(), mqtt.close(GRACE_MS), amqp.close(GRACE_MS), listeners.close(GRACE_MS)])
   })
-  const crlPort = await openCrlServer(context, hub)
-  log.info({ ports: { ...ports, crl: crlPort } }, 'listening')
+  ports = { ...ports, crl: await openCrlServer(context, hub) }
+  log.info({ ports }, 'listening')
   void steering.expiry.look()
-  return { ports, crlPort, identity }
+  return { ports, identity }
 }
 
 async function openCrlServer({ config, clock, onClose }: Context, { crls }: Hub): Promise<number | null> {

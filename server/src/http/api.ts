@@ -27,7 +27,7 @@ import type { Telemetry } from '../hub/telemetry/telemetry.ts'
 import type { Webhooks } from '../hub/operations/webhooks.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import type { ListenerPorts } from '../net/listeners.ts'
+import type { ServedPorts } from './publication/crl-server.ts'
 import type {
   DangerousActs,
   HarmlessAuthorities,
@@ -96,9 +96,9 @@ export interface HttpParts {
   readonly settings: SettingStore
   readonly service: ProvisioningServiceFacts
   /** As bound; asked only once the server listens. */
-  readonly ports: () => ListenerPorts
-  /** False from the moment the server drains. */
-  readonly accepting: () => boolean
+  readonly ports: () => ServedPorts
+  /** Whether the server can keep what it would be given. */
+  readonly isReady: () => Promise<boolean>
   readonly retentionHours: number
   readonly clock: Clock
   readonly random: Randomness

@@ -8,7 +8,7 @@ import type { Crls } from '../../hub/revocation/crls.ts'
 import { MAX_CRL_BYTES } from '../../hub/revocation/crls.ts'
 import type { Devices } from '../../hub/registry/devices.ts'
 import { isDownloadable } from '../../hub/revocation/download.ts'
-import type { Hubs } from '../../hub/hubs.ts'
+import type { HubDefinition, Hubs } from '../../hub/hubs.ts'
 import { authorityTarget, certificateTarget, serialTarget, thumbprintTarget } from '../../hub/revoke.ts'
 import type { Revoked } from '../../hub/revoke.ts'
 import type { RevocationOrder, Revocations } from '../../hub/revocation/revocations.ts'
@@ -20,6 +20,7 @@ import type { DangerousActs, HarmlessAuthorities } from '../../operators/dangero
 import type { Clock } from '../../ports/clock.ts'
 import { askerOf } from '../asker.ts'
 import { crlAnswer } from '../publication/crl-answer.ts'
+import type { ServedPorts } from '../publication/crl-server.ts'
 import { certificateFromText } from '../resource-manager/certificate-text.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import { peerOfRequest } from '../request-peer.ts'
@@ -66,6 +67,7 @@ export interface RevocationRoutesParts {
   readonly revocations: Pick<Revocations, 'facts'>
   readonly dangerous: Pick<DangerousActs, 'revocations'>
   readonly crls: Crls
+  readonly ports: () => ServedPorts
   readonly access: ManagementAccess
 }
 
@@ -115,9 +117,10 @@ export function crlRoutes(routes: Routes, parts: RevocationRoutesParts): void {
   routes.get(
     all,
     { ...access.may('revocations.read'), schema: { tags, summary: 'List CRLs', params: HubParams } },
-    async ({ params }) => ({
-      value: crls.list(hubNamed(hubs, params.hub).name).map(crlJson),
-    }),
+    async ({ params }) => {
+      const hub = hubNamed(hubs, params.hub)
+      return { value: crls.list(hub.name).map((crl) => crlJson(crl, addressOf(hub, parts))) }
+    },
   )
   routes.post(
     all,
@@ -126,7 +129,10 @@ export function crlRoutes(routes: Routes, parts: RevocationRoutesParts): void {
       bodyLimit: MAX_CRL_BYTES * 2,
       schema: { tags, summary: 'Import a CRL', params: HubParams, body: CrlBody },
     },
-    async ({ params, body }) => crlJson(await crls.import(hubNamed(hubs, params.hub).name, crlFromText(body.crl))),
+    async ({ params, body }) => {
+      const hub = hubNamed(hubs, params.hub)
+      return crlJson(await crls.import(hub.name, crlFromText(body.crl)), addressOf(hub, parts))
+    },
   )
   routes.get(
     rules,
@@ -233,7 +239,14 @@ function revocationJson({ id, target, reason, revokedAt, by, because, liftedAt }
   return { id, target, what: describeTarget(target), reason, revokedAt: revoked, by, because, liftedAt: lifted }
 }
 
-function crlJson(crl: StoredCrl) {
+/** Where certificates may say that the lists are; null while they are not served over plain HTTP. */
+function addressOf({ hosts }: HubDefinition, { ports }: RevocationRoutesParts): string | null {
+  const { crl } = ports()
+  if (crl === null) return null
+  return `http://${hosts[0] ?? 'localhost'}${crl === 80 ? '' : `:${crl}`}`
+}
+
+function crlJson(crl: StoredCrl, address: string | null) {
   return {
     issuer: crl.issuer,
     number: crl.number,
@@ -244,6 +257,7 @@ function crlJson(crl: StoredCrl) {
     receivedAt: iso(crl.receivedAt),
     fetchedFrom: crl.url,
     path: `/crl/${crl.file}`,
+    url: address === null ? null : `${address}/crl/${crl.file}`,
   }
 }
 

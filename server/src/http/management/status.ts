@@ -2,7 +2,7 @@ import type { Devices } from '../../hub/registry/devices.ts'
 import type { HubDefinition, Hubs } from '../../hub/hubs.ts'
 import type { Refusals } from '../../hub/refusals/refusals.ts'
 import type { Sessions } from '../../hub/sessions/sessions.ts'
-import type { ListenerPorts } from '../../net/listeners.ts'
+import type { ServedPorts } from '../publication/crl-server.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { HarmlessAuthorities } from '../../operators/dangerous-acts/dangerous-acts.ts'
 import type { ProvisioningServiceFacts } from '../resource-manager/provisioning-services.ts'
@@ -18,7 +18,7 @@ export interface StatusParts {
   readonly authorities: Pick<HarmlessAuthorities, 'list'>
   readonly refusals: Refusals
   readonly service: ProvisioningServiceFacts
-  readonly ports: () => ListenerPorts
+  readonly ports: () => ServedPorts
   readonly clock: Clock
   readonly access: ManagementAccess
 }

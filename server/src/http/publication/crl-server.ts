@@ -4,6 +4,7 @@ import type { Server as NetServer, Socket } from 'node:net'
 import type { Crls } from '../../hub/revocation/crls.ts'
 import { addressKeyOf } from '../../net/admission.ts'
 import { listen } from '../../net/listen.ts'
+import type { ListenerPorts } from '../../net/listeners.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { crlAnswer } from './crl-answer.ts'
 
@@ -23,6 +24,11 @@ const MAX_REQUESTS_PER_CONNECTION = 100
 const IDLE_MS = 10_000
 const LONGEST_ANSWER_MS = 5 * 60_000
 const PATH = /^\/crl\/([0-9a-f]{40}(?:-[0-9a-f]{16})?(?:-delta)?\.crl)$/
+
+/** As bound; null where it is not served. */
+export interface ServedPorts extends ListenerPorts {
+  readonly crl: number | null
+}
 
 export interface CrlServerParts {
   readonly crls: Pick<Crls, 'published'>
