@@ -12,7 +12,37 @@ export async function readEverything(connectionString: string): Promise<readonly
   return [...events.values()].flat()
 }
 
-/** The same, without keeping what was read. Partitions are read side by side. */
+/** What the stream holds and what comes after it, until it is enough. */
+export async function readUntil(
+  connectionString: string,
+  isEnough: (events: readonly ReceivedEventData[]) => boolean,
+): Promise<readonly ReceivedEventData[]> {
+  const client = new EventHubConsumerClient('$Default', connectionString, {
+    retryOptions: { maxRetries: 0, timeoutInMs: 10_000 },
+  })
+  const events: ReceivedEventData[] = []
+  const done = Promise.withResolvers<void>()
+  try {
+    for (const partition of await client.getPartitionIds())
+      client.subscribe(
+        partition,
+        {
+          processEvents: async (batch) => {
+            events.push(...batch)
+            if (isEnough(events)) done.resolve()
+          },
+          processError: async (error) => done.reject(error),
+        },
+        { startPosition: earliestEventPosition, maxWaitTimeInSeconds: 1 },
+      )
+    await done.promise
+  } finally {
+    await client.close()
+  }
+  return events
+}
+
+/** The same as `readEverything`, without keeping what was read. Partitions are read side by side. */
 export async function visitEverything(
   connectionString: string,
   visit: (event: ReceivedEventData, partition: string) => void,

@@ -126,3 +126,26 @@ export async function makeIdentity(
     privateKey: key,
   }
 }
+
+/**
+ * One of each thing that a hub tells its security people: a stranger is refused, a device is revoked, a key is found in the
+ * hands of two devices. Resolves when all have happened, with what the management API says of them.
+ */
+export async function makeTrouble(site: Site) {
+  const since = await site.operator.refusalsUntilNow()
+  const stranger = await site.dial('stranger', await makeIdentity(site.root, 'stranger'))
+  assert.equal(await returnCode(stranger), 5)
+  const refusal = await site.operator.refusal({ identity: 'stranger' }, since)
+
+  const victim = await site.live('victim', await site.device('victim'))
+  const order = { device: 'victim', reason: 'keyCompromise', by: 'Ada' }
+  await site.operator.call('POST', `/holdfast/v1/hubs/${PLANT}/revocations`, order)
+  await victim.closed
+
+  const original = await makeIdentity(site.root, 'original')
+  const clone = await makeIdentity(site.root, 'clone', { key: original.privateKey })
+  for (const id of ['original', 'clone']) await site.operator.createDevice(PLANT, id)
+  await site.live('original', original)
+  await site.live('clone', clone)
+  return { refusal, alarm: await site.alarm({ kind: 'key-shared' }) }
+}

@@ -13,16 +13,29 @@ import { parseHubName } from '../../src/model/ids.ts'
 import type { Refusal } from '../../src/model/refusal.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { DATA_KEYS } from '../at-rest/data-keys.ts'
-import { readEverything } from '../e2e/event-reading.ts'
+import { readEverything, readUntil } from '../e2e/event-reading.ts'
 import { packet } from '../mqtt/packet-bytes.ts'
-import { makeIdentity, openSite, PLANT, report, returnCode } from './site.ts'
+import { makeIdentity, makeTrouble, openSite, PLANT, report, returnCode } from './site.ts'
 import type { Site } from './site.ts'
 
 type Shown = ReceivedEventData & { body: Record<string, unknown> }
 
-async function readStream(site: Site, entity: string): Promise<readonly Shown[]> {
+const OPERATIONS = `${PLANT}-operations`
+
+async function connectionString(site: Site, entity: string): Promise<string> {
   const telemetry = await site.operator.eventsConnectionString(PLANT)
-  return readEverything(telemetry.replace(/EntityPath=.*$/, `EntityPath=${entity}`))
+  return telemetry.replace(/EntityPath=.*$/, `EntityPath=${entity}`)
+}
+
+async function readStream(site: Site, entity: string): Promise<readonly Shown[]> {
+  return readEverything(await connectionString(site, entity))
+}
+
+/** Nobody who causes an event waits for it to be in the stream: reads until one of each type has come. */
+async function readUntilTypes(site: Site, entity: string, ...opTypes: string[]): Promise<readonly Shown[]> {
+  return readUntil(await connectionString(site, entity), (events) =>
+    opTypes.every((opType) => ofType(events, opType).length > 0),
+  )
 }
 
 function ofType(events: readonly Shown[], opType: string): readonly Shown[] {
@@ -40,7 +53,7 @@ test('the Event Hubs client reads what happens at a hub, in order, beside a stre
   await site.operator.call('POST', `/holdfast/v1/hubs/${PLANT}/revocations`, { device: 'press-1' })
   await site.operator.call('DELETE', `/holdfast/v1/hubs/${PLANT}/devices/press-1`)
 
-  const events = await readStream(site, `${PLANT}-operations`)
+  const events = await readUntilTypes(site, OPERATIONS, 'deleteDeviceIdentity')
   const sequences = events.map(({ sequenceNumber }) => sequenceNumber)
   assert.deepEqual(sequences, [...sequences.keys()])
   const [created] = ofType(events, 'createDeviceIdentity')
@@ -74,11 +87,43 @@ test('the Event Hubs client reads what happens at a hub, in order, beside a stre
 test('a hub may have its connection states in the telemetry stream too', async (t) => {
   const site = await openSite(t, { events: ['connection'] })
   await site.live('press-1', await site.device('press-1'))
-  const telemetry = await readStream(site, PLANT)
+  const telemetry = await readUntilTypes(site, PLANT, 'deviceConnected')
   assert.deepEqual(
     telemetry.map(({ properties }) => properties?.['opType']),
     ['deviceConnected'],
   )
+})
+
+test('the Event Hubs client reads a refusal, a revocation and a clone as security events', async (t) => {
+  const site = await openSite(t)
+  const { refusal, alarm } = await makeTrouble(site)
+  const events = await readUntilTypes(site, OPERATIONS, 'attemptRefused', 'trustRevoked', 'alarmRaised')
+  const security = events.filter(
+    ({ systemProperties }) => systemProperties?.['iothub-message-source'] === 'holdfastSecurityEvents',
+  )
+  assert.ok(
+    security.every(
+      ({ properties, contentType }) =>
+        properties?.['iothub-message-schema'] === 'holdfastSecurityNotification' &&
+        properties['hubName'] === PLANT &&
+        contentType === 'application/json',
+    ),
+  )
+
+  const [refused] = ofType(security, 'attemptRefused')
+  assert.deepEqual([refused?.body['trackingId'], refused?.body['rule']], [refusal.trackingId, 'device-unknown'])
+
+  const revoked = ofType(security, 'trustRevoked')
+  assert.deepEqual(revoked.map(({ body }) => body['kind']).toSorted(), ['certificate', 'device'])
+  assert.ok(revoked.every(({ body }) => body['reason'] === 'keyCompromise' && body['by'] === 'Ada'))
+  const ofDevice = revoked.find(({ body }) => body['kind'] === 'device')
+  assert.equal(ofDevice?.properties?.['deviceId'], 'victim')
+
+  const raised = ofType(security, 'alarmRaised')
+  assert.equal(raised.length, 1)
+  const { id, kind, subject, message, remedy, evidence } = alarm
+  assert.deepEqual(raised[0]?.body, { id, kind, subject, message, remedy, evidence })
+  assert.equal(raised[0]?.properties?.['deviceId'], 'original')
 })
 
 test('a stream that is not there cannot be read', async (t) => {

@@ -18,7 +18,7 @@ import { Metrics } from '../../src/metrics.ts'
 import { parseDeviceId, parseHubName } from '../../src/model/ids.ts'
 import { openSqliteStores } from '../../src/sqlite/open.ts'
 import { DATA_KEYS } from '../at-rest/data-keys.ts'
-import { openSite, PLANT } from './site.ts'
+import { makeTrouble, openSite, PLANT } from './site.ts'
 import type { Site } from './site.ts'
 
 interface Delivered {
@@ -26,9 +26,12 @@ interface Delivered {
   readonly type: string
   readonly category: string
   readonly deviceId: string | null
+  readonly data: Record<string, unknown>
 }
 
 interface Call {
+  /** ms. */
+  readonly received: number
   readonly headers: IncomingHttpHeaders
   readonly body: string
   readonly data: readonly Delivered[]
@@ -60,7 +63,7 @@ async function openReceiver(t: TestContext) {
     request.on('end', () => {
       const body = Buffer.concat(chunks).toString()
       const { data } = JSON.parse(body) as { data: Delivered[] }
-      calls.push({ headers: request.headers, body, data })
+      calls.push({ received: Date.now(), headers: request.headers, body, data })
       receiver.answer(response)
       if (response.statusCode < 300 && response.writableEnded) accepted.push(...data)
       wake?.()
@@ -77,19 +80,19 @@ async function openReceiver(t: TestContext) {
 }
 
 /** As a receiver does it that knows nothing but Standard Webhooks. */
-function verify({ headers, body }: Call, secret: string): void {
+function verify({ received, headers, body }: Call, secret: string): void {
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64')
   const signed = `${headers['webhook-id'] as string}.${headers['webhook-timestamp'] as string}.${body}`
   const expected = createHmac('sha256', key).update(signed).digest()
   const [version, signature = ''] = String(headers['webhook-signature']).split(',')
   assert.equal(version, 'v1')
   assert.ok(timingSafeEqual(Buffer.from(signature, 'base64'), expected))
-  assert.ok(Math.abs(Date.now() / 1_000 - Number(headers['webhook-timestamp'])) < 60)
+  assert.ok(Math.abs(received / 1_000 - Number(headers['webhook-timestamp'])) < 60)
 }
 
 const hooks = `/holdfast/v1/hubs/${PLANT}/webhooks`
-const addWebhook = (site: Site, url: string, events: string[]): Promise<AddedWebhook> =>
-  site.operator.call('POST', hooks, { url, events })
+const addWebhook = (site: Site, url: string, events?: string[]): Promise<AddedWebhook> =>
+  site.operator.call('POST', hooks, { url, ...(events && { events }) })
 const makeDevices = async (site: Site, ...ids: string[]): Promise<void> => {
   for (const id of ids) await site.operator.createDevice(PLANT, id)
 }
@@ -126,6 +129,33 @@ test('a receiver that fails, sleeps and redirects gets every event in order once
 
   const { value } = await site.operator.call<{ value: { lastError: null; secret?: string }[] }>('GET', hooks)
   assert.equal(value[0]?.secret, undefined)
+})
+
+test('unless told otherwise a webhook gets what is about security, signed, and again after a 500', async (t) => {
+  const site = await openSite(t)
+  const receiver = await openReceiver(t)
+  const { secret } = await addWebhook(site, receiver.url)
+  receiver.answer = (response) => void response.writeHead(500).end()
+  const { refusal, alarm } = await makeTrouble(site)
+  await receiver.until(() => receiver.calls.length >= 2)
+  assert.equal(new Set(receiver.calls.map(({ headers }) => headers['webhook-id'])).size, 1, 'a retry keeps its id')
+  assert.equal(receiver.accepted.length, 0)
+
+  receiver.answer = (response) => void response.writeHead(204).end()
+  await receiver.until(() => receiver.accepted.some(({ type }) => type === 'alarmRaised'))
+  for (const call of receiver.calls) {
+    verify(call, secret)
+    assert.throws(() => verify({ ...call, body: `${call.body} ` }, secret), 'altered on the way')
+  }
+  const { accepted } = receiver
+  assert.ok(accepted.every(({ category }) => category === 'security'))
+  assert.deepEqual(
+    accepted.map(({ type }) => type),
+    ['attemptRefused', 'trustRevoked', 'trustRevoked', 'alarmRaised'],
+  )
+  assert.deepEqual(devicesOf(accepted), [null, 'victim', null, 'original'])
+  assert.equal(accepted[0]?.data['trackingId'], refusal.trackingId)
+  assert.deepEqual([accepted[3]?.data['id'], accepted[3]?.data['kind']], [alarm.id, 'key-shared'])
 })
 
 test('what a webhook did not ask for is not sent to it', async (t) => {
