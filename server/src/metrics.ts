@@ -98,6 +98,13 @@ export class Metrics {
     registers: [this.registry],
   })
 
+  readonly notReady = new Gauge({
+    name: 'holdfast_not_ready',
+    help: '1 while this keeps the server from being ready',
+    labelNames: ['reason'],
+    registers: [this.registry],
+  })
+
   constructor() {
     collectDefaultMetrics({ register: this.registry })
   }

@@ -18,4 +18,5 @@ export interface Context {
   readonly onClose: (closer: () => Promise<void> | void) => void
   /** Called once when the server can acknowledge nothing any more. */
   readonly onFailure: (error: Error) => void
+  readonly hasFailed: () => boolean
 }

@@ -187,7 +187,7 @@ function openSteering(context: Context, kept: Kept, hub: Hub, identity: ServerId
   })
   onClose(() => keyOperations.close())
   const usage = new AuthorityUsage({ registry, hubs, known: hub.revocations.known })
-  const server = (): readonly string[] => identity.material.map(({ certificates }) => certificates)
+  const server = (): readonly string[] => identity.certificates()
   const expiry = new ExpiryWatch({ registry, hubs, usage, server, clock, metrics, log })
   onClose(() => expiry.close())
   const backups = new Backups({ folder: config.data, keyring, snapshot: snapshotStores, clock, random, log })

@@ -23,6 +23,8 @@ export interface Started extends RunningServer {
   operate<T = unknown>(method: string, path: string, body?: unknown): Promise<T>
   /** Any request, to one of the server's host names. */
   ask(asked: Asked): Promise<Answer>
+  /** The owner's. */
+  readonly token: string
   /** What `operate` reads, as it comes. */
   fetch(method: string, path: string): Promise<Buffer>
 }
@@ -33,9 +35,9 @@ interface Answer {
   readonly text: string
 }
 
-/** A place for the data of one server, gone after the test; servers that were started in it are closed. */
-export function makeFolder(t: TestContext): Folder {
-  const parent = mkdtempSync(join(tmpdir(), 'holdfast-at-rest-'))
+/** A place in `place` for the data of one server, gone after the test; servers that were started in it are closed. */
+export function makeFolder(t: TestContext, place = tmpdir()): Folder {
+  const parent = mkdtempSync(join(place, 'holdfast-at-rest-'))
   const data = join(parent, 'data')
   const servers: { close(): Promise<void> }[] = []
   // What runs after a test runs in the order in which it was asked for.
@@ -94,7 +96,7 @@ function askerOf(server: RunningServer): Started['ask'] {
   }
 }
 
-function operatorOf(server: RunningServer, ask: Started['ask']): Pick<Started, 'operate' | 'fetch'> {
+function operatorOf(server: RunningServer, ask: Started['ask']): Pick<Started, 'operate' | 'fetch' | 'token'> {
   const token = readFileSync(server.managementTokenFile, 'utf8').trim()
   const call = async (method: string, path: string, json: { body?: string }): Promise<Answer> => {
     const headers = { authorization: `Bearer ${token}` }
@@ -103,6 +105,7 @@ function operatorOf(server: RunningServer, ask: Started['ask']): Pick<Started, '
     return answer
   }
   return {
+    token,
     operate: async <T>(method: string, path: string, body?: unknown): Promise<T> => {
       const { text } = await call(method, path, body === undefined ? {} : { body: JSON.stringify(body) })
       // The caller names the shape that the API documents.
