@@ -10,6 +10,11 @@ export function parseDuration(text: string): number {
   return Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS]
 }
 
+/** `2026-11-24 10:28:48Z` */
+export function timeText(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')}Z`
+}
+
 /** `in 12 days`, `3 hours ago`; `now` for less than a minute. */
 export function relativeTime(ms: number, now: number): string {
   const away = Math.abs(ms - now)

@@ -115,6 +115,7 @@ async function main(args: readonly string[]): Promise<number> {
     .enablePositionalOptions()
     // Inherited by the commands added from here on: errors come back as exceptions instead of ending the process.
     .exitOverride()
+    .showHelpAfterError('Add --help to the command to see how it is used.')
   const wanted = args[0] === 'help' ? args[1] : args[0]
   for (const { name, summary, load } of GROUPS) {
     const group = program.command(name).description(summary)

@@ -52,6 +52,15 @@ export async function findHub(access: ServerAccess, name: string | undefined): P
   return hub
 }
 
+/** The hub whose register of CAs the provisioning service shares: the first. */
+export async function homeHub(access: ServerAccess): Promise<HubResource> {
+  const { value } = await callApi<{ value: [HubResource, ...HubResource[]] }>(access, {
+    method: 'GET',
+    path: `${SCOPE}/IotHubs`,
+  })
+  return value[0]
+}
+
 export function hubKey(access: ServerAccess, hub: string, policy: string): Promise<SharedAccessKey> {
   return callApi(access, {
     method: 'POST',

@@ -185,6 +185,8 @@ function explain(status: number, json: unknown, text: string): string {
   }
   const message = body.message ?? body.Message ?? body.error?.message ?? (text.slice(0, 200) || `HTTP ${status}`)
   const remedy = body.remedy ? ` ${body.remedy}` : ''
+  if (status === 401)
+    return `${message} The token or certificate that was shown does not log in here: it is of another server, was revoked or has expired.`
   const tracking = body.trackingId ? ` (tracking id ${body.trackingId})` : ''
   return `${message}${remedy}${tracking}`
 }

@@ -314,8 +314,14 @@ export function readConfigFile(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
-    throw new ConfigError([`${path}: ${cause instanceof Error ? cause.message : 'cannot be read'}`])
+    throw new ConfigError([`${path}: ${unreadable(cause)}`])
   }
+}
+
+function unreadable(cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (code === 'ENOENT') return 'there is no such file'
+  return code === undefined ? `it is not valid JSON: ${message}` : `it cannot be read (${code})`
 }
 
 function withHubNames(input: unknown): unknown {

@@ -1,4 +1,5 @@
 import type pc from 'picocolors'
+import { timeText } from '../durations.ts'
 
 /** An alarm as the management API gives it. */
 export interface ShownAlarm {
@@ -22,7 +23,7 @@ export interface ShownAlarm {
 
 /** One line: when, about whom, what. */
 export function showAlarmLine(alarm: ShownAlarm, colors: typeof pc): string {
-  const time = new Date(alarm.time).toISOString().slice(0, 19).replace('T', ' ')
+  const time = timeText(alarm.time)
   return `${colors.dim(time)} ${colors.red('!')} ${alarm.subject} ${colors.yellow(alarm.kind)}: ${alarm.message} ${colors.dim(alarm.id)}`
 }
 

@@ -8,7 +8,10 @@ export interface EnrollmentResource {
   readonly deviceId?: string
   readonly etag: string
   readonly provisioningStatus: 'enabled' | 'disabled'
-  readonly attestation: { readonly type: string }
+  readonly attestation: {
+    readonly type: string
+    readonly x509?: { readonly caReferences?: { readonly primary?: string | null; readonly secondary?: string | null } }
+  }
   readonly allocationPolicy: string
 }
 

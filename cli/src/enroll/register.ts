@@ -6,6 +6,8 @@ import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
 import { print, printJson } from '../output.ts'
 import { readInput } from '../pki/files.ts'
+import { homeHub, listAuthorities } from '../resource-manager.ts'
+import type { ServerAccess } from '../server-access.ts'
 import {
   deleteEnrollment,
   getAttestation,
@@ -124,9 +126,23 @@ async function save(kind: EnrollmentKind, id: string, options: EnrollmentOptions
   const enrollment = await putEnrollment(access, kind, id, body, options.replace ? '*' : undefined)
   const keys = enrollment.attestation.type === 'symmetricKey' ? await getAttestation(access, kind, id) : {}
   if (options.json) return printJson({ ...enrollment, ...keys })
+  await warnOfUnprovenAuthorities(access, enrollment)
   print(`enrolled ${kind === 'group' ? 'group' : 'device'} '${id}' (${describe(enrollment)})`)
   if (keys.symmetricKey)
     print(`  primary key   ${keys.symmetricKey.primaryKey}\n  secondary key ${keys.symmetricKey.secondaryKey}`)
+}
+
+/** The server takes a CA that is yet to come; whoever mistypes its name wants to know. */
+async function warnOfUnprovenAuthorities(access: ServerAccess, { attestation }: EnrollmentResource): Promise<void> {
+  const { primary, secondary } = attestation.x509?.caReferences ?? {}
+  const wanted = [primary, secondary].filter((name) => name !== undefined && name !== null)
+  if (wanted.length === 0) return
+  const { name } = await homeHub(access)
+  const proven = new Set(
+    (await listAuthorities(access, name)).flatMap((ca) => (ca.properties.isVerified ? [ca.name] : [])),
+  )
+  for (const missing of wanted.filter((each) => !proven.has(each)))
+    print(`note: no CA called '${missing}' is registered and verified yet; until then it lets nobody in`)
 }
 
 function addList(group: Command): void {
@@ -157,6 +173,7 @@ function addShow(group: Command): void {
       const enrollment = await getEnrollment(access, kindOf(options), id)
       print(JSON.stringify(enrollment, null, options.json ? 0 : 2))
       if (!options.group || options.json) return
+      print('registered through it:')
       for await (const { registrationId, status, assignedHub, deviceId } of listRegistrations(access, id)) {
         print(`  ${registrationId.padEnd(32)} ${status}${assignedHub ? ` at ${assignedHub} as ${deviceId ?? ''}` : ''}`)
       }

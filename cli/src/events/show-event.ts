@@ -1,4 +1,5 @@
 import pc from 'picocolors'
+import { timeText } from '../durations.ts'
 import type { ReceivedEvent } from './reader.ts'
 
 const BODY_LIMIT = 400
@@ -6,7 +7,7 @@ const HIDDEN = new Set(['x-opt-sequence-number', 'x-opt-offset', 'x-opt-enqueued
 
 /** One event as one line (and its properties, when asked) for a terminal; hostile bytes are escaped. */
 export function showEvent(event: ReceivedEvent, options: { verbose: boolean }): string {
-  const time = new Date(event.enqueuedTime).toISOString().slice(11, 23)
+  const time = timeText(event.enqueuedTime)
   const properties = Object.entries(event.application).map(([key, value]) => `${key}=${String(value)}`)
   const line = [
     pc.dim(time),
@@ -35,8 +36,12 @@ export function eventAsJson(event: ReceivedEvent): string {
 function systemLines(event: ReceivedEvent): string {
   return Object.entries(event.system)
     .filter(([key]) => !HIDDEN.has(key))
-    .map(([key, value]) => pc.dim(`    ${key}: ${printableText(String(value), BODY_LIMIT)}`))
+    .map(([key, value]) => pc.dim(`    ${key}: ${printableText(valueText(value), BODY_LIMIT)}`))
     .join('\n')
+}
+
+function valueText(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : String(value)
 }
 
 function bodyText(event: ReceivedEvent): string {

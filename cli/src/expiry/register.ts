@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import type { Command } from 'commander'
 import pc from 'picocolors'
 import { addAccessOptions, serverOf } from '../access-options.ts'
@@ -27,7 +28,11 @@ const DAY_MS = 24 * 60 * 60 * 1000
 
 /** `holdfast expiry`: what ends when. */
 export function register(group: Command): void {
-  group.option('--within <time>', 'only what ends within this time, such as 12h or 90d', parseDuration, 30 * DAY_MS)
+  group.addOption(
+    new Option('--within <time>', 'only what ends within this time, such as 12h or 90d')
+      .argParser(parseDuration)
+      .default(30 * DAY_MS, '30d'),
+  )
   addAccessOptions(group)
     .action(run)
     .addHelpText(

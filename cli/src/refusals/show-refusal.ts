@@ -1,4 +1,5 @@
 import type pc from 'picocolors'
+import { timeText } from '../durations.ts'
 
 /** A refusal as the management API gives it. */
 export interface ShownRefusal {
@@ -25,7 +26,7 @@ type Colors = typeof pc
 
 /** One line: when, who, why. */
 export function showRefusalLine(refusal: ShownRefusal, colors: Colors): string {
-  const time = new Date(refusal.time).toISOString().slice(0, 19).replace('T', ' ')
+  const time = timeText(refusal.time)
   const who = refusal.identity === '' ? 'somebody' : refusal.identity
   return `${colors.dim(time)} ${colors.red('✗')} ${who} ${colors.dim(`(${refusal.protocol} from ${refusal.peer.address})`)} ${colors.yellow(refusal.rule)}: ${refusal.message} ${colors.dim(refusal.trackingId)}`
 }

@@ -1,7 +1,8 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyRequest } from 'fastify'
 import { HubError } from '../errors.ts'
 import type { HubErrorCode } from '../errors.ts'
 import { printable } from '../model/ids.ts'
+import { describeInvalid } from './invalid-request.ts'
 
 /** What a client may learn of a failed request. */
 export interface Failure {
@@ -59,9 +60,10 @@ function internal(request: FastifyRequest): Failure {
 /** Errors of the framework's own parsing and validation, which carry a 4xx status. */
 function frameworkFailure(thrown: unknown): Pick<Failure, 'code' | 'message' | 'status'> | null {
   if (!(thrown instanceof Error)) return null
-  const { statusCode, code } = thrown as { statusCode?: unknown; code?: unknown }
+  const { statusCode, validation, validationContext = '' } = thrown as Partial<FastifyError>
   if (typeof statusCode !== 'number' || statusCode < 400 || statusCode > 499) return null
-  if (code === 'FST_ERR_VALIDATION') return { code: 'argument-invalid', message: thrown.message, status: null }
+  if (validation !== undefined)
+    return { code: 'argument-invalid', message: describeInvalid(validation, validationContext), status: null }
   if (statusCode === 413) return { code: 'message-too-large', message: 'The request body is too large.', status: null }
   if (statusCode === 415)
     return {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Random } from '@holdfast/pki'
 import type { Log } from '../log.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -43,6 +44,12 @@ export class ServerIdentity {
 
   get material(): TlsMaterial {
     return this.#material
+  }
+
+  /** PEM: each certificate that is presented with what follows it, and the root where it is ours. */
+  certificates(): readonly string[] {
+    const presented = this.#material.map(({ certificates }) => certificates)
+    return this.rootFile === null ? presented : [...presented, readFileSync(this.rootFile, 'utf8')]
   }
 
   /** PEM file of the root that clients must trust; null when the operator's own certificate is used. */

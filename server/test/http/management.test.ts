@@ -149,3 +149,17 @@ test('a reader that waits for refusals is let go when the server stops', { timeo
   assert.deepEqual((await waiting).json, { value: [], next: 1000000 })
   await stopped
 })
+
+test('a value that is not among those that a place takes is refused with the list of them', async (t) => {
+  const server = await startServer(t)
+  const message = async (path: string, ask: Ask = {}): Promise<string> => {
+    const { status, json } = await operator(server)(`/holdfast/v1${path}`, ask)
+    assert.deepEqual([status, json.error.code], [400, 'argument-invalid'])
+    return json.error.message
+  }
+  const device = { method: 'PUT', body: { status: 'sleepy' } } as const
+  assert.equal(await message('/hubs/plant/devices/d1', device), "body/status must be one of 'enabled', 'disabled'")
+  assert.match(await message('/alarms?kind=banana'), /^querystring\/kind must be one of '[a-z-]+', /)
+  assert.equal(await message('/refusals?limit=0'), 'querystring/limit must be >= 1')
+  assert.match(await message('/refusals?rule=banana'), /^No cause is called 'banana'; docs\/errors\.md lists all/)
+})

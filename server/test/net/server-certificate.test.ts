@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { once } from 'node:events'
+import { get } from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import { json } from 'node:stream/consumers'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -117,6 +120,23 @@ test('a data folder goes on under more host names, with a certificate that carri
 
   const third = await site.start(['localhost', 'hub.example.test'])
   assert.equal((await presented(third, 'localhost', rootOf(third))).fingerprint256, after.fingerprint256)
+})
+
+test('what expires names the root of the server and its certificates, told apart by their keys', async (t) => {
+  const server = await makeSite(t).start(['localhost'])
+  const token = readFileSync(server.managementTokenFile, 'utf8').trim()
+  const options = { host: '127.0.0.1', port: server.ports.https, servername: 'localhost', ca: rootOf(server) }
+  const asked = get({
+    ...options,
+    path: `/holdfast/v1/expiry?within=${30 * 365 * 86_400}`,
+    headers: { host: 'localhost', authorization: `Bearer ${token}` },
+  })
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  const { value } = (await json(answer)) as { value: { kind: string; name: string }[] }
+  const names = value.filter(({ kind }) => kind === 'server').map(({ name }) => name)
+  assert.deepEqual(names.slice(0, 2).toSorted(), ['CN=localhost (EC)', 'CN=localhost (RSA)'])
+  assert.match(names[2] ?? '', /^CN=Holdfast server root [0-9a-f]{8} \(EC\)$/)
+  assert.equal(names.length, 3)
 })
 
 test('the certificate is renewed under the same root when a third of its life is left', async (t) => {

@@ -166,7 +166,7 @@ describe('what expires', () => {
       'intermediate CN=Acme Line 7',
       'enrollment line',
       'authority lab',
-      'server CN=This server',
+      'server CN=This server (EC)',
       'authority acme',
     ])
     assert.deepEqual(await names(7), ['device a', 'enrollment valve'])

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { HubError } from '../../errors.ts'
-import { adviceFor } from '../../hub/refusals/refusal-guide.ts'
+import { adviceFor, isRefusalRule } from '../../hub/refusals/refusal-guide.ts'
 import type { Refusals } from '../../hub/refusals/refusals.ts'
 import { parseHubName, printable } from '../../model/ids.ts'
 import type { Clock } from '../../ports/clock.ts'
@@ -49,6 +49,11 @@ export function refusalRoutes(routes: Routes, { refusals, clock, access }: Refus
     { ...access.may('refusals.read'), schema: { tags, summary: 'List or follow', querystring: ListQuery } },
     async ({ query }, reply) => {
       const { wait = 0, limit = 100, hub, ...rest } = query
+      if (rest.rule !== undefined && !isRefusalRule(rest.rule))
+        throw new HubError(
+          'argument-invalid',
+          `No cause is called '${printable(rest.rule)}'; docs/errors.md lists all, 'holdfast refusals --summary' those that occur.`,
+        )
       const filter: RefusalFilter = { ...rest, ...(hub === undefined ? {} : { hub: parseHubName(hub) }), limit }
       return pageJson(await followers.list(() => refusals.list(filter), wait, reply), filter)
     },

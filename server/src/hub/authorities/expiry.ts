@@ -43,7 +43,7 @@ export interface ExpiryParts {
   readonly registry: Pick<Registry, 'authorities' | 'enrollments' | 'sightings'>
   readonly hubs: Hubs
   readonly usage: AuthorityUsage
-  /** PEM of the certificates that this server presents to its clients: the leaf of each, and what follows it. */
+  /** PEM of the certificates that its clients rest on: each leaf, what follows it, and the root where it is ours. */
   readonly server: () => readonly string[]
   readonly clock: Clock
 }
@@ -73,12 +73,13 @@ export async function countEndingDevices({ hubs, registry, clock }: ExpiryParts,
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
-/** Of each certificate that is presented, with the CAs below its root: the earliest ends the service. */
+/** Of each certificate that clients rest on: the earliest ends the service. */
 function serverExpiries({ server }: ExpiryParts): Expiry[] {
   return server().flatMap((pem) =>
     parseCertificates(pem).map((certificate) => {
       const subject = certificate.subject.toString()
-      return { kind: 'server', hub: null, name: subject, subject, notAfter: certificate.notAfter } as const
+      const name = `${subject} (${certificate.publicKeyAlgorithm.kind.toUpperCase()})`
+      return { kind: 'server', hub: null, name, subject, notAfter: certificate.notAfter } as const
     }),
   )
 }

@@ -240,6 +240,10 @@ const ADVICE: ReadonlyMap<string, RefusalAdvice> = new Map<string, RefusalAdvice
   ...Object.entries(CHAIN_RULE_GUIDE).map(([rule, advice]) => [`chain:${rule}`, advice] as const),
 ])
 
+export function isRefusalRule(text: string): text is RefusalRule {
+  return ADVICE.has(text)
+}
+
 export function adviceFor(rule: RefusalRule): RefusalAdvice {
   return ADVICE.get(rule) ?? UNKNOWN_RULE
 }
