@@ -119,13 +119,15 @@ function attributeKey({ type, text, value }: Attribute): string {
 }
 
 const PLAIN = /^[a-z0-9._:/@-]*$/
+/** Words of ASCII letters and the like, one space between them: nothing about them is insignificant. */
+const WORDS = /^[a-z0-9._:/@+()&'-]+(?: [a-z0-9._:/@+()&'-]+)*$/
 /** RFC 4518 §2.2: control, formatting and variation characters map to nothing, except those that map to a space. */
 const MAPPED_TO_NOTHING = /(?![\t-\r\u0085])[\p{Cc}\p{Cf}\p{Variation_Selector}]/gu
 
 /** LDAP string preparation with case folding (RFC 4518 §2, as RFC 5280 §7.1 asks): what is insignificant disappears. */
 function prepareString(text: string): string {
   const lower = text.toLowerCase()
-  if (PLAIN.test(lower)) return lower
+  if (PLAIN.test(lower) || WORDS.test(lower)) return lower
   return text
     .replace(MAPPED_TO_NOTHING, '')
     .normalize('NFKC')
@@ -142,8 +144,12 @@ function displayAttribute({ type, text, value }: Attribute): string {
   return text === undefined ? `${name}=#${value.der.toString('hex')}` : `${name}=${escapeText(text)}`
 }
 
+/** ASCII that stands for itself wherever it stands. */
+const UNESCAPED = /^[A-Za-z0-9._:/@()&'*?!$%=-]+(?: [A-Za-z0-9._:/@()&'*?!$%=-]+)*$/
+
 /** RFC 4514 §2.4, plus every character that a terminal or an eye would not show as itself. */
 export function escapeText(text: string): string {
+  if (UNESCAPED.test(text)) return text
   return text
     .replace(/[\\"+,;<>]|^[ #]| $/g, (c) => `\\${c}`)
     .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => Buffer.from(c, 'utf8').toString('hex').replace(/../g, '\\$&'))

@@ -17,26 +17,25 @@ export interface PathExpectation extends Omit<Expectation, 'role'> {
 export type PathJudgement = { readonly kind: 'accepted'; readonly policies: readonly string[] } | TrustError
 
 /**
- * RFC 5280 §6.1 over one candidate path, leaf first and anchor last, but for signatures and revocation. The anchor's dates,
+ * RFC 5280 §6.1 over one candidate path, leaf first and anchor last, but for signatures and revocation, and for what each
+ * certificate below the anchor must be by itself: the search looks at that before it goes on. The anchor's dates,
  * key usage, path length and name constraints apply as well (RFC 5937 §3): an anchor may be somebody's intermediate, and
  * registering it must not widen what its own issuer allowed.
  */
 export function judgePath(path: readonly Certificate[], expected: PathExpectation, spending: Spending): PathJudgement {
   return (
-    checkEachCertificate(path, expected) ??
+    checkAnchor(path, expected) ??
     checkPathLength(path, expected.maxIntermediates) ??
     checkNameConstraints(path, spending) ??
     checkPolicies(path, expected.policies)
   )
 }
 
-function checkEachCertificate(path: readonly Certificate[], expected: PathExpectation): TrustError | undefined {
-  for (const [position, certificate] of path.entries()) {
-    const role = position === 0 ? 'leaf' : position === path.length - 1 ? 'anchor' : 'intermediate'
-    const finding = certificateFinding(certificate, { ...expected, role })
-    if (finding !== undefined) return refusal(finding, certificate, position)
-  }
-  return undefined
+function checkAnchor(path: readonly Certificate[], expected: PathExpectation): TrustError | undefined {
+  const anchor = path.at(-1)
+  if (anchor === undefined) throw new RangeError('a path without certificates')
+  const finding = certificateFinding(anchor, { ...expected, role: 'anchor' })
+  return finding && refusal(finding, anchor, path.length - 1)
 }
 
 /** RFC 5280 §6.1.4 (l) and (m): self-issued intermediates do not count, and neither does the leaf. */

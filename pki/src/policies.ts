@@ -36,7 +36,16 @@ const MAX_POLICIES = 100
 
 /** `path` runs from the certificate that the anchor issued to the leaf; the anchor is no part of it (RFC 5280 §6.1). */
 export function validatePolicies(path: readonly Certificate[], inputs: PolicyInputs): PolicyOutcome {
+  // What the algorithm below comes to when nobody names or asks for a policy, as in most hierarchies of devices.
+  if (path.length > 0 && inputs.requireExplicit !== true && path.every(isSilent)) return SILENCE
   return new PolicyState(path.length, inputs).process(path)
+}
+
+const SILENCE: PolicyOutcome = { valid: true, policies: [] }
+
+function isSilent({ extensions }: Certificate): boolean {
+  const { certificatePolicies, policyMappings, policyConstraints, inhibitAnyPolicy } = extensions
+  return (certificatePolicies ?? policyMappings ?? policyConstraints ?? inhibitAnyPolicy) === undefined
 }
 
 class PolicyState {

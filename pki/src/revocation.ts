@@ -30,6 +30,8 @@ export interface RevocationFacts {
   find(certificate: Certificate): Revocation | undefined
   /** Every CRL at hand under this issuer name, complete and delta, current or not. */
   crlsBy(issuer: Name): readonly Crl[]
+  /** False: no CRL is at hand, under any name. */
+  readonly hasCrls?: boolean
   /** What the CA's responder said of the certificate, while that counts; `good` stands in for a CRL. */
   answerOf?(certificate: Certificate, issuer: Certificate): Revocation | 'good' | undefined
   /** The policy for certificates that this CA issued. */
@@ -59,23 +61,19 @@ type Status =
   | { readonly kind: 'unknown'; readonly why: string }
   | { readonly kind: 'revoked'; readonly revocation: Revocation }
 
+const NO_CRL = { kind: 'unknown', why: 'no CRL of its issuer is at hand' } as const
+
 class RevocationCheck {
   readonly #request: RevocationRequest
-  readonly #signers: CrlSigners
+  readonly #anchor: Certificate
+  #crlSigners: CrlSigners | undefined
   /** CRL signers whose own status is being looked up, by sha256: a CRL cannot vouch for the key that signed it. */
   readonly #inProgress: ReadonlySet<string>
 
   constructor(request: RevocationRequest, anchor: Certificate, inProgress: ReadonlySet<string>) {
-    const { verifier, now, path, signers = [] } = request
     this.#request = request
+    this.#anchor = anchor
     this.#inProgress = inProgress
-    this.#signers = new CrlSigners({
-      verifier,
-      now,
-      anchors: new AnchorSet([anchor]),
-      candidates: [...path, ...signers],
-      checkSigner: (signerPath) => this.#checkSigner(signerPath, anchor),
-    })
   }
 
   /** From the anchor down: what hangs below a revoked CA is not worth asking about. */
@@ -101,7 +99,7 @@ class RevocationCheck {
     if (policy === 'off') return { kind: 'good' }
     const answer = facts.answerOf?.(certificate, issuer)
     if (answer !== undefined && answer !== 'good') return { kind: 'revoked', revocation: answer }
-    const status = this.#statusByCrls(certificate, above)
+    const status = facts.hasCrls === false ? NO_CRL : this.#statusByCrls(certificate, above)
     const isSettled = answer === 'good' || policy === 'prefer'
     return status.kind === 'unknown' && isSettled ? { kind: 'good' } : status
   }
@@ -109,7 +107,7 @@ class RevocationCheck {
   /** RFC 5280 §6.3.3: reasons are collected over all distribution points until none is left open. */
   #statusByCrls(certificate: Certificate, above: readonly Certificate[]): Status {
     let settled = 0
-    let why = 'no CRL of its issuer is at hand'
+    let why: string = NO_CRL.why
     for (const point of distributionPoints(certificate)) {
       for (const crl of this.#completeCrls(certificate, point)) {
         const covered = reasonsCovered(crl, certificate, point)
@@ -129,6 +127,17 @@ class RevocationCheck {
       }
     }
     return { kind: 'unknown', why: settled === 0 ? why : 'the CRLs at hand do not cover every reason of revocation' }
+  }
+
+  get #signers(): CrlSigners {
+    const { verifier, now, path, signers = [] } = this.#request
+    return (this.#crlSigners ??= new CrlSigners({
+      verifier,
+      now,
+      anchors: new AnchorSet([this.#anchor]),
+      candidates: [...path, ...signers],
+      checkSigner: (signerPath) => this.#checkSigner(signerPath, this.#anchor),
+    }))
   }
 
   #completeCrls(certificate: Certificate, point: DistributionPoint): Crl[] {

@@ -58,7 +58,7 @@ export class Hubs {
 
   /** `host` is as a client named it: in any case, with or without a port. */
   byHost(host: string): HubDefinition | null {
-    return this.#byHost.get(bareHost(host)) ?? null
+    return this.#byHost.get(host) ?? this.#byHost.get(bareHost(host)) ?? null
   }
 
   get(name: HubName): HubDefinition | null {

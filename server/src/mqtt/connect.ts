@@ -117,7 +117,10 @@ function sessionOf(device: AuthenticatedDevice, { line, peer, parts }: Attempt):
     grounds: device.grounds,
     expiresAt: device.expiresAt,
     asOf: device.asOf,
-    credential: device.credential,
+    // Read only when the device changes.
+    get credential() {
+      return device.credential
+    },
     ...(device.device.duplicates && { duplicates: device.device.duplicates }),
     close: (reason) => line.close(reason),
     probe: (heard) => line.probe(heard),

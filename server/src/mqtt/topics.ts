@@ -1,14 +1,14 @@
 /** The topics of one identity; `{d}` is the device, `{m}` the module (MQTT names are compared byte by byte). */
 export class DeviceTopics {
   readonly #telemetry: string
-  readonly #filters: ReadonlySet<string>
+  readonly #own: readonly string[]
 
   constructor(deviceId: string, moduleId: string | null) {
     const identity = moduleId === null ? `devices/${deviceId}` : `devices/${deviceId}/modules/${moduleId}`
     this.#telemetry = `${identity}/messages/events`
     const own = [`${identity}/messages/devicebound/#`]
     if (moduleId !== null) own.push(`${identity}/inputs/#`, `${identity}/#`)
-    this.#filters = new Set([...own, ...SHARED_FILTERS])
+    this.#own = own
   }
 
   /** The property bag of a telemetry topic, or null for any other topic. */
@@ -20,18 +20,18 @@ export class DeviceTopics {
   }
 
   allowsFilter(filter: string): boolean {
-    return this.#filters.has(filter) || SINGLE_METHOD.test(filter)
+    return SHARED_FILTERS.has(filter) || this.#own.includes(filter) || SINGLE_METHOD.test(filter)
   }
 }
 
 export const TWIN_RESPONSES = '$iothub/twin/res/#'
 
-const SHARED_FILTERS = [
+const SHARED_FILTERS: ReadonlySet<string> = new Set([
   TWIN_RESPONSES,
   '$iothub/twin/PATCH/properties/desired/#',
   '$iothub/methods/POST/#',
   '$iothub/credentials/res/#',
-] as const
+])
 
 const SINGLE_METHOD = /^\$iothub\/methods\/POST\/[^/+#]+\/#$/
 

@@ -168,6 +168,7 @@ function ignoreReset(): void {}
 
 /** IPv4 whole (also when mapped into IPv6), IPv6 by its /64. */
 export function addressKeyOf(address: string): string {
+  if (!address.includes(':')) return address
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   if (mapped?.[1] !== undefined) return mapped[1]
   if (!isIPv6(address)) return address

@@ -75,7 +75,9 @@ export class RegistryWrites {
     const isThere = this.#statement(TOUCH).run(times).changes === 1
     if (certificate === null || !isThere) return
     const { hub = null, device_id = null, last_activity_time = null } = times
-    this.#statement(SEE_CERTIFICATE).run({ hub, device_id, certificate, last_seen: last_activity_time })
+    const seen = { hub, device_id, certificate, last_seen: last_activity_time }
+    if (this.#statement(SEE_AGAIN).run(seen).changes === 1) return
+    this.#statement(SEE_CERTIFICATE).run(seen)
     this.#statement(FORGET_CERTIFICATES).run({ hub, device_id })
   }
 
@@ -146,10 +148,13 @@ const TOUCH = `
     connection_state_updated_time = ${later('connection_state_updated_time')}
   WHERE hub = :hub AND device_id = :device_id`
 
+const SEE_AGAIN = `
+  UPDATE certificates_seen SET last_seen = max(last_seen, :last_seen)
+  WHERE hub = :hub AND device_id = :device_id AND certificate = :certificate`
+
 const SEE_CERTIFICATE = `
   INSERT INTO certificates_seen (hub, device_id, certificate, last_seen)
-  VALUES (:hub, :device_id, :certificate, :last_seen)
-  ON CONFLICT DO UPDATE SET last_seen = max(last_seen, excluded.last_seen)`
+  VALUES (:hub, :device_id, :certificate, :last_seen)`
 
 const FORGET_CERTIFICATES = `
   DELETE FROM certificates_seen WHERE hub = :hub AND device_id = :device_id AND certificate IN (

@@ -44,6 +44,8 @@ export class KnownAuthorities {
   readonly #groups = new Map<string | null, Map<string, HubName>>()
   readonly #limit: number
   #places = 0
+  /** What was seen last of all, and so stands at the end of its group. */
+  #latest: { readonly sha256: string; readonly anchor: string | null } | null = null
   #isHeld: (id: string) => boolean = () => false
 
   constructor(limit = MAX_KNOWN) {
@@ -66,7 +68,9 @@ export class KnownAuthorities {
   /** One that was seen on a path: whether that is new under this anchor, and what had to go for it. */
   see(certificate: Certificate, { hub, anchor }: Seen): { readonly isNew: boolean; readonly forgotten?: Forgotten } {
     const { sha256 } = certificate
+    if (this.#latest?.sha256 === sha256 && this.#latest.anchor === anchor) return { isNew: false }
     if (this.#entries.get(sha256)?.isChosen === true) return { isNew: false }
+    this.#latest = { sha256, anchor }
     const group = this.#groupOf(anchor)
     const first = group.get(sha256)
     // The last to be used goes to the end.

@@ -20,6 +20,11 @@ import { partitionOf } from '../telemetry/partition.ts'
 const MAX_WAITING = 10_000
 /** What happens within this time goes to disk together: a fleet that connects must not cost a commit for each device. */
 const GATHER_MS = 50
+/** The same while so much happens that the last time brought MANY events. */
+const GATHER_BUSY_MS = 500
+const MANY = 8
+/** Events of one millisecond that are told apart by their number. */
+const NUMBERS = 2 ** 20
 /** Refusals in a second: a flood of them leaves the streams to what happens. All of them are counted in the metrics. */
 const MAX_REFUSALS_PER_SECOND = 100
 
@@ -47,7 +52,9 @@ export class Operations implements DeviceLifecycle {
   readonly #dropped = new Map<HubName, number>()
   #second = 0
   #refusals = 0
-  #sequence = 0n
+  /** The number of the last connection event: the time, then a count within it. */
+  #sequence = { time: 0, count: 0 }
+  #isBusy = false
 
   constructor(parts: OperationsParts) {
     this.#parts = parts
@@ -97,14 +104,16 @@ export class Operations implements DeviceLifecycle {
     if (dropped > 0) this.#gathered.push(events.droppedEvent(name, dropped, this.#stamp()))
     this.#dropped.delete(name)
     this.#gathered.push(operation)
-    this.#gathering ??= setTimeout(() => this.#writeGathered(), GATHER_MS)
+    this.#gathering ??= setTimeout(() => this.#writeGathered(), this.#isBusy ? GATHER_BUSY_MS : GATHER_MS)
   }
 
   /** In one turn of the event loop, so that the log makes one batch of it. */
   #writeGathered(): void {
     if (this.#gathering !== null) clearTimeout(this.#gathering)
     this.#gathering = null
-    for (const operation of this.#gathered.splice(0)) this.#append(operation, this.#hubOf(operation))
+    const gathered = this.#gathered.splice(0)
+    this.#isBusy = gathered.length >= MANY
+    for (const operation of gathered) this.#append(operation, this.#hubOf(operation))
   }
 
   #append(operation: Operation, hub: HubDefinition): void {
@@ -147,11 +156,14 @@ export class Operations implements DeviceLifecycle {
     return this.#refusals++ < MAX_REFUSALS_PER_SECOND
   }
 
-  /** Beginning with the time, so that it goes on growing after a restart. */
+  /** Beginning with the time, so that it goes on growing after a restart, and also when the clock goes back. */
   #nextSequence(): string {
-    const now = BigInt(this.#parts.clock.now()) << 20n
-    this.#sequence = now > this.#sequence ? now : this.#sequence + 1n
-    return this.#sequence.toString(16).toUpperCase().padStart(32, '0')
+    const now = this.#parts.clock.now()
+    const { time, count } = this.#sequence
+    if (now > time) this.#sequence = { time: now, count: 0 }
+    else this.#sequence = count + 1 < NUMBERS ? { time, count: count + 1 } : { time: time + 1, count: 0 }
+    const digits = this.#sequence.time.toString(16) + this.#sequence.count.toString(16).padStart(5, '0')
+    return digits.toUpperCase().padStart(32, '0')
   }
 
   #stamp(): Pick<Operation, 'time' | 'correlationId'> {

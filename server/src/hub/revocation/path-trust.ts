@@ -30,7 +30,9 @@ export class PathTrust {
   /** By the hub's decisions, CRLs and, where it is switched on for the CA, its OCSP responder. */
   async verify(hub: HubName, request: Request): Promise<VerifiedPath | TrustError> {
     const verdict = await this.#verify(hub, request)
-    if (verdict instanceof VerifiedPath && this.#leavesTraces) await this.#noted(hub, verdict)
+    if (!(verdict instanceof VerifiedPath) || !this.#leavesTraces) return verdict
+    const written = this.#noted(hub, verdict)
+    if (written !== null) await written
     return verdict
   }
 
@@ -41,9 +43,9 @@ export class PathTrust {
   }
 
   /** Sessions and provenances name CAs by id: they are written down before anything can rest on them. */
-  async #noted(hub: HubName, { certificates }: VerifiedPath): Promise<void> {
+  #noted(hub: HubName, { certificates }: VerifiedPath): Promise<unknown> | null {
     for (const listener of this.#listeners) listener(hub, certificates)
-    await this.revocations.learn(hub, certificates.slice(1))
+    return this.revocations.learn(hub, certificates.slice(1))
   }
 
   async #verify(hub: HubName, request: Request): Promise<VerifiedPath | TrustError> {
@@ -98,6 +100,7 @@ export class PathTrust {
     const facts = this.revocations.facts(hub)
     return {
       find: (certificate) => facts.find(certificate),
+      hasCrls: facts.hasCrls,
       crlsBy: (issuer) => facts.crlsBy(issuer),
       policyOf: (issuer) => facts.policyOf(issuer),
       answerOf: (certificate, issuer) =>

@@ -54,6 +54,10 @@ export class HubRevocationFacts implements RevocationFacts {
     return this.#inForce(targetId({ kind: 'device', deviceId, generationId }))
   }
 
+  get hasCrls(): boolean {
+    return this.#crls.size > 0
+  }
+
   crlsBy(issuer: Name): readonly Crl[] {
     return this.#crlsByIssuer.get(issuer.key) ?? []
   }

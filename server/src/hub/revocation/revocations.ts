@@ -172,10 +172,13 @@ export class Revocations {
     return this.#change(hub, kind, id, make)
   }
 
-  /** Remembers the CAs of a verified path, the anchor last, at once in memory. Resolves when they are on the disk. */
-  async learn(hub: HubName, authorities: readonly Certificate[]): Promise<void> {
+  /**
+   * Remembers the CAs of a verified path, the anchor last, at once in memory. Resolves when they are on the disk; null when
+   * they are there already.
+   */
+  learn(hub: HubName, authorities: readonly Certificate[]): Promise<unknown> | null {
     const anchor = authorities.at(-1)
-    if (anchor === undefined) return
+    if (anchor === undefined) return null
     const writes: Promise<void>[] = []
     if (this.known.choose(anchor)) writes.push(this.#writeDown(hub, anchor, null))
     for (const certificate of authorities.slice(0, -1)) {
@@ -184,12 +187,12 @@ export class Revocations {
       if (forgotten !== undefined) writes.push(this.#forget(forgotten))
       if (isNew) writes.push(this.#writeDown(hub, certificate, anchor.sha256))
     }
-    if (writes.length > 0) await Promise.all(writes)
+    return writes.length === 0 ? null : Promise.all(writes)
   }
 
   /** As `learn`, for a CA that an operator made a rule for or that signed a list: it is never forgotten. */
-  choose(hub: HubName, authority: Certificate): Promise<void> {
-    return this.learn(hub, [authority])
+  async choose(hub: HubName, authority: Certificate): Promise<void> {
+    await this.learn(hub, [authority])
   }
 
   async #writeDown(hub: HubName, authority: Certificate, anchor: string | null): Promise<void> {
