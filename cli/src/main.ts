@@ -110,12 +110,11 @@ async function main(args: readonly string[]): Promise<number> {
   const program = new Command('holdfast')
     .description('An IoT hub and device provisioning service of your own, and the certificates it trusts.')
     .version(version())
-    .configureOutput({ outputError: (text, write) => write(oneLine(text.replace(/^error: /, 'holdfast: '))) })
+    .configureOutput({ outputError: (text, write) => write(usageError(text)) })
     // An option after the name of a command is that command's, also where its group has one of the same name.
     .enablePositionalOptions()
     // Inherited by the commands added from here on: errors come back as exceptions instead of ending the process.
     .exitOverride()
-    .showHelpAfterError('Add --help to the command to see how it is used.')
   const wanted = args[0] === 'help' ? args[1] : args[0]
   for (const { name, summary, load } of GROUPS) {
     const group = program.command(name).description(summary)
@@ -146,6 +145,10 @@ function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const remedy = 'remedy' in error && typeof error.remedy === 'string' ? ` ${error.remedy}` : ''
   return oneLine(`${error.message}${remedy}`)
+}
+
+function usageError(text: string): string {
+  return `${oneLine(text.replace(/^error: /, 'holdfast: ')).trimEnd()}; --help shows how it is used\n`
 }
 
 function oneLine(text: string): string {

@@ -110,5 +110,5 @@ test('help and version end well, an unknown group is a usage error in one line',
   assert.match(run('--version').stdout, /^\d+\.\d+\.\d+\n$/)
   const wrong = run('pkj')
   assert.equal(wrong.status, 2)
-  assert.match(wrong.stderr, /^holdfast: unknown command 'pkj' \(Did you mean pki\?\)\n$/)
+  assert.match(wrong.stderr, /^holdfast: unknown command 'pkj' \(Did you mean pki\?\); --help shows how it is used\n$/)
 })

@@ -26,7 +26,7 @@ function allowedIn({ keyword, params }: SchemaError): readonly unknown[] {
 
 function listed(values: readonly unknown[]): string {
   const [first, ...others] = [...new Set(values)].map((value) =>
-    typeof value === 'string' ? `'${value}'` : `${value}`,
+    typeof value === 'string' ? `'${value}'` : String(value),
   )
   return others.length === 0 ? `${first}` : `one of ${[first, ...others].join(', ')}`
 }
