@@ -5,6 +5,8 @@ import type { CloseReason } from '../model/session.ts'
 import type { Clock } from '../ports/clock.ts'
 import { Expiries } from './expiries.ts'
 
+/** Holders that ended together and leave the indexes before others get their turn. */
+const BATCH = 100
 /** Expiry is watched in whole seconds. */
 const TICK_MS = 1_000
 
@@ -44,6 +46,9 @@ export class Holders {
   readonly #clock: Clock
   readonly #log: Log
   readonly #timer: NodeJS.Timeout
+  /** Ended, and still to be taken out of the indexes. */
+  #ended: Holder[] = []
+  #tidying: NodeJS.Immediate | null = null
   #moment = 0
   #onDoubt: (holder: Holder) => void = () => {}
 
@@ -79,8 +84,7 @@ export class Holders {
   /** It uses the verdict no more. False when it was lost or released before. */
   release(holder: Holder): boolean {
     if (!this.#held.delete(holder)) return false
-    for (const ground of holder.grounds) this.#removeFrom(ground, holder)
-    this.#expiries.remove(holder)
+    this.#removeFromIndexes(holder)
     return true
   }
 
@@ -93,7 +97,10 @@ export class Holders {
 
   /** False when it held its verdict no more. */
   endOne(holder: Holder, reason: LossReason): boolean {
-    if (!this.release(holder)) return false
+    if (!this.#held.delete(holder)) return false
+    // Of thousands that end at once none waits for the indexes.
+    this.#ended.push(holder)
+    this.#tidying ??= setImmediate(() => this.#tidyUp(BATCH))
     try {
       holder.lost(reason)
     } catch (error) {
@@ -112,11 +119,14 @@ export class Holders {
   on(ground: Ground): readonly Holder[] {
     const resting = this.#byGround.get(ground)
     if (resting === undefined) return []
-    return resting instanceof Set ? [...resting] : [resting]
+    return (resting instanceof Set ? [...resting] : [resting]).filter((holder) => this.#held.has(holder))
   }
 
   isHeld(ground: Ground): boolean {
-    return this.#byGround.has(ground)
+    const resting = this.#byGround.get(ground)
+    if (!(resting instanceof Set)) return resting !== undefined && this.#held.has(resting)
+    for (const holder of resting) if (this.#held.has(holder)) return true
+    return false
   }
 
   all(): Iterable<Holder> {
@@ -135,6 +145,17 @@ export class Holders {
 
   close(): void {
     clearInterval(this.#timer)
+    if (this.#tidying !== null) clearImmediate(this.#tidying)
+  }
+
+  #tidyUp(most: number): void {
+    for (const holder of this.#ended.splice(0, most)) this.#removeFromIndexes(holder)
+    this.#tidying = this.#ended.length === 0 ? null : setImmediate(() => this.#tidyUp(BATCH))
+  }
+
+  #removeFromIndexes(holder: Holder): void {
+    for (const ground of holder.grounds) this.#removeFrom(ground, holder)
+    this.#expiries.remove(holder)
   }
 
   #addTo(ground: Ground, holder: Holder): void {

@@ -6,6 +6,7 @@ import type { Peer } from '../model/peer.ts'
 import type { RefusalRule } from '../model/refusal.ts'
 import type { CloseReason } from '../model/session.ts'
 import type { Probation } from '../net/admission.ts'
+import { cut } from '../net/cut.ts'
 import { AckQueue } from './ack-queue.ts'
 import { connackCodeOf } from './connack-code.ts'
 import type { Conversation, Ending, Line } from './conversation.ts'
@@ -341,7 +342,7 @@ export class Connection implements Line {
   #cut(): void {
     this.#state = 'finishing'
     this.#since = this.#host.second
-    this.#stream.destroy()
+    cut(this.#stream)
   }
 
   #streamClosed(): void {

@@ -113,6 +113,7 @@ async function referred(
   names: readonly (AuthorityName | null)[],
   { registry, home }: EnrollmentParts,
 ): Promise<readonly Uint8Array[]> {
-  const found = await Promise.all(names.map((name) => (name === null ? null : registry.authorities.get(home, name))))
+  const given = names.filter((name) => name !== null)
+  const found = await Promise.all(given.map((name) => registry.authorities.get(home, name)))
   return found.flatMap((authority) => (authority?.state.kind === 'verified' ? [authority.certificate] : []))
 }

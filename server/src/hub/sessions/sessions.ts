@@ -37,10 +37,13 @@ export type SessionListener = (
 /** A session as one who holds a verdict. */
 class SessionHolder implements Holder {
   readonly session: Session
-  readonly #onLost: (session: Session, reason: LossReason) => void
+  /** As deviceKey. */
+  readonly key: string
+  readonly #onLost: (holder: SessionHolder, reason: LossReason) => void
 
-  constructor(session: Session, onLost: (session: Session, reason: LossReason) => void) {
+  constructor(session: Session, onLost: (holder: SessionHolder, reason: LossReason) => void) {
     this.session = session
+    this.key = deviceKey(session.hub, session.deviceId)
     this.#onLost = onLost
   }
 
@@ -61,7 +64,7 @@ class SessionHolder implements Holder {
   }
 
   lost(reason: LossReason): void {
-    this.#onLost(this.session, reason)
+    this.#onLost(this, reason)
   }
 }
 
@@ -78,10 +81,10 @@ export class Sessions {
   readonly #byHub = new Map<HubName, number>()
   readonly #changes = new RecentChanges()
   readonly #listeners: SessionListener[] = []
-  /** Lost, closed and not yet written down, by identity. */
-  readonly #departing = new Map<string, { readonly session: Session; readonly reason: LossReason }>()
+  /** Lost, closed and not yet written down. */
+  readonly #departing = new Map<SessionHolder, LossReason>()
   #writing: NodeJS.Immediate | null = null
-  readonly #onLost = (session: Session, reason: LossReason): void => this.#lost(session, reason)
+  readonly #onLost = (holder: SessionHolder, reason: LossReason): void => this.#lost(holder, reason)
   readonly #unsubscribe: () => void
 
   constructor(parts: SessionsParts) {
@@ -187,10 +190,10 @@ export class Sessions {
    * Its connection is cut here and now; that it left is written down afterwards, a few in each turn of the event loop: of
    * thousands that lose one ground the last must not wait for that, nor whoever took the trust away.
    */
-  #lost(session: Session, reason: LossReason): void {
-    this.#forget(session)
-    session.close(reason)
-    this.#departing.set(identityKey(session), { session, reason })
+  #lost(holder: SessionHolder, reason: LossReason): void {
+    this.#forget(holder)
+    holder.session.close(reason)
+    this.#departing.set(holder, reason)
     this.#writing ??= setImmediate(() => this.#writeDeparted(BATCH))
   }
 
@@ -198,10 +201,10 @@ export class Sessions {
     if (this.#writing !== null) clearImmediate(this.#writing)
     this.#writing = null
     let left = most
-    for (const [key, { session, reason }] of this.#departing) {
+    for (const [holder, reason] of this.#departing) {
       if (left-- === 0) break
-      this.#departing.delete(key)
-      this.#departed(session, reason)
+      this.#departing.delete(holder)
+      this.#departed(holder.session, reason)
     }
     if (this.#departing.size > 0) this.#writing = setImmediate(() => this.#writeDeparted(BATCH))
   }
@@ -215,11 +218,9 @@ export class Sessions {
 
   #add(session: Session): SessionHolder {
     // Listeners hear of the end of an identity's session before they hear of its next one.
-    const departing = this.#departing.get(identityKey(session))
-    if (departing !== undefined && this.#departing.delete(identityKey(session)))
-      this.#departed(departing.session, departing.reason)
+    this.#writeDeparted(Infinity)
     const holder = new SessionHolder(session, this.#onLost)
-    const key = deviceKey(session.hub, session.deviceId)
+    const { key } = holder
     const ofDevice = this.#byDevice.get(key)
     if (ofDevice === undefined) this.#byDevice.set(key, new Map([[session.moduleId ?? '', holder]]))
     else ofDevice.set(session.moduleId ?? '', holder)
@@ -230,20 +231,18 @@ export class Sessions {
 
   /** False when the session is not the present one of its identity. */
   #remove(session: Session): boolean {
-    const holder = this.#forget(session)
-    if (holder !== null) this.#parts.holders.release(holder)
-    return holder !== null
+    const holder = this.#holderOf(session.hub, session.deviceId, session.moduleId)
+    if (holder?.session !== session) return false
+    this.#forget(holder)
+    this.#parts.holders.release(holder)
+    return true
   }
 
-  #forget(session: Session): SessionHolder | null {
-    const holder = this.#holderOf(session.hub, session.deviceId, session.moduleId)
-    if (holder?.session !== session) return null
-    const key = deviceKey(session.hub, session.deviceId)
+  #forget({ session: { hub, moduleId }, key }: SessionHolder): void {
     const ofDevice = this.#byDevice.get(key)
-    ofDevice?.delete(session.moduleId ?? '')
+    ofDevice?.delete(moduleId ?? '')
     if (ofDevice?.size === 0) this.#byDevice.delete(key)
-    this.#byHub.set(session.hub, this.count(session.hub) - 1)
-    return holder
+    this.#byHub.set(hub, this.count(hub) - 1)
   }
 
   #holderOf(hub: HubName, deviceId: DeviceId, moduleId: string | null): SessionHolder | null {
@@ -265,8 +264,4 @@ export class Sessions {
 /** No hub name and no device id contains a slash. */
 function deviceKey(hub: HubName, deviceId: DeviceId): string {
   return `${hub}/${deviceId}`
-}
-
-function identityKey({ hub, deviceId, moduleId }: Session): string {
-  return `${hub}/${deviceId}/${moduleId ?? ''}`
 }
