@@ -8,6 +8,9 @@ interface ApprovalResource {
   readonly id: string
   readonly act: string
   readonly path: string
+  /** What the act does, and to whom. */
+  readonly does: string
+  readonly cutsOff: string
   readonly requestedBy: string
   readonly expires: string
   readonly approvedBy: string | null
@@ -19,16 +22,13 @@ const ALL = '/holdfast/v1/approvals'
 export function register(group: Command): void {
   const list = group
     .command('list')
-    .description('what waits')
+    .description('what waits, and what it does')
     .action(async (options: RemoteOptions) => {
       const access = serverOf(options)
       const { value } = await callApi<{ value: readonly ApprovalResource[] }>(access, { method: 'GET', path: ALL })
       if (options.json) return printJson(value)
       if (value.length === 0) return print('nothing waits for a second person')
-      for (const { id, act, path, requestedBy, approvedBy, expires } of value) {
-        const state = approvedBy === null ? `until ${expires}` : `approved by ${approvedBy}`
-        print(`${id}  ${act} by ${requestedBy}, ${state}\n  ${path}`)
-      }
+      for (const approval of value) show(approval)
     })
   const approve = group
     .command('approve <id>')
@@ -37,7 +37,8 @@ export function register(group: Command): void {
       const path = `${ALL}/${encodeURIComponent(id)}/approve`
       const approved = await callApi<ApprovalResource>(serverOf(options), { method: 'POST', path })
       if (options.json) return printJson(approved)
-      print(`${approved.requestedBy} may go on with ${approved.act} until ${approved.expires}`)
+      show(approved)
+      print(`'${approved.requestedBy}' may do it now, once, by the same command`)
     })
   const deny = group
     .command('deny <id>')
@@ -48,4 +49,20 @@ export function register(group: Command): void {
       print(`${id} does not wait any more`)
     })
   for (const command of [list, approve, deny]) addAccessOptions(command)
+  approve.addHelpText(
+    'after',
+    `
+Whoever asked cannot approve, nor can a token that he was told when he made it: see 'holdfast operator renew'.
+
+Example:
+  holdfast approvals approve 5f1c09aa31d2 --token-file sofia.token`,
+  )
+}
+
+function show({ id, act, does, cutsOff, path, requestedBy, approvedBy, expires }: ApprovalResource): void {
+  const state =
+    approvedBy === null ? `waits until ${expires}` : `approved by ${approvedBy}, to be done before ${expires}`
+  print(`${id}  ${act} by ${requestedBy}, ${state}`)
+  print(`  It ${does}. ${cutsOff}`)
+  print(`  ${path}`)
 }

@@ -4,7 +4,10 @@ import type { ServerAccess } from '../server-access.ts'
 const PAGE = 1_000
 
 export interface AuditState {
+  /** Of the oldest entry that is there: what stood before was taken off. */
+  readonly first: number
   readonly sequence: number
+  readonly bytes: number
   readonly publicKey: string
   readonly keyId: string
   readonly trouble: string | null

@@ -9,6 +9,7 @@ import { print, printJson } from '../output.ts'
 import { callApi } from '../server-access.ts'
 import type { ServerAccess } from '../server-access.ts'
 import { auditState, followingLines, linesOf } from './log-pages.ts'
+import { addPrune } from './prune.ts'
 import { showEntry } from './show-entry.ts'
 import type { ShownEntry } from './show-entry.ts'
 import { addVerify } from './verify.ts'
@@ -28,6 +29,7 @@ export function register(group: Command): void {
   addCheckpoint(group)
   addKey(group)
   addVerify(group)
+  addPrune(group)
 }
 
 function addTail(group: Command): void {
@@ -38,9 +40,9 @@ function addTail(group: Command): void {
     .option('--follow', 'go on showing new ones')
     .action(async (options: RemoteOptions & { limit: number; follow?: true }) => {
       const access = serverOf(options)
-      const { sequence, trouble } = await auditState(access)
+      const { first, sequence, trouble } = await auditState(access)
       if (trouble !== null) process.stderr.write(`the audit log cannot be written: ${trouble}\n`)
-      const after = Math.max(0, sequence - options.limit)
+      const after = Math.max(first - 1, sequence - options.limit)
       for await (const line of linesOf(access, { after, until: sequence })) show(line, options)
       if (!options.follow) return
       for await (const line of followingLines(access, sequence)) show(line, options)
@@ -54,12 +56,14 @@ function addSearch(group: Command): void {
     .description('entries that fit every option that is given')
     .option('--act <name>', 'such as authority.delete, or the beginning of one, such as authority.')
     .option('--operator <name>', 'whose')
-    .option('--since <time>', 'not older than this, such as 2027-01-31 or 2027-01-31T08:00:00Z')
+    .option('--since <time>', 'not older than this, such as 2027-01-31 or 2027-01-31T08:00:00Z', readSince)
     .option('--text <text>', 'that hold this text anywhere')
     .action(async (options: SearchOptions) => {
       const access = serverOf(options)
-      const { sequence } = await auditState(access)
-      for await (const line of linesOf(access, { after: 0, until: sequence }))
+      const { first, sequence } = await auditState(access)
+      if (first > 1)
+        process.stderr.write(`entries 1 to ${first - 1} are not searched: they were moved into an archive\n`)
+      for await (const line of linesOf(access, { after: first - 1, until: sequence }))
         if (fits(line, options)) show(line, options)
     })
   addAccessOptions(command).addHelpText(
@@ -89,29 +93,30 @@ function addExport(group: Command): void {
     .action(async (options: RemoteOptions & { to?: string }) => {
       const access = serverOf(options)
       if (options.to === undefined) {
-        const { sequence } = await auditState(access)
-        for await (const line of linesOf(access, { after: 0, until: sequence })) print(line)
+        const { first, sequence } = await auditState(access)
+        for await (const line of linesOf(access, { after: first - 1, until: sequence })) print(line)
         return
       }
-      const entries = await exportTo(access, options.to)
-      if (options.json) return printJson({ folder: options.to, entries })
-      print(`${entries} entries are in '${options.to}', with checkpoint.json and public-key.pem`)
+      const { first, last } = await exportTo(access, options.to)
+      if (options.json) return printJson({ folder: options.to, entries: last - first + 1, first, last })
+      print(`entries ${first} to ${last} are in '${options.to}', with checkpoint.json and public-key.pem`)
     })
   addAccessOptions(command)
 }
 
-async function exportTo(access: ServerAccess, folder: string): Promise<number> {
-  mkdirSync(folder, { recursive: true })
+async function exportTo(access: ServerAccess, folder: string): Promise<{ first: number; last: number }> {
+  const { segmentPath } = await import('@holdfast/server')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
   const checkpoint = await takeCheckpoint(access)
-  const { sequence, publicKey } = await auditState(access)
-  const file = createWriteStream(join(folder, '000000000001.jsonl'))
-  for await (const line of linesOf(access, { after: 0, until: sequence }))
+  const { first, sequence: last, publicKey } = await auditState(access)
+  const file = createWriteStream(segmentPath(folder, first), { mode: 0o600 })
+  for await (const line of linesOf(access, { after: first - 1, until: last }))
     if (!file.write(`${line}\n`)) await once(file, 'drain')
   file.end()
   await once(file, 'finish')
   writeFileSync(join(folder, 'checkpoint.json'), `${JSON.stringify(checkpoint)}\n`)
   writeFileSync(join(folder, 'public-key.pem'), pemOf(publicKey))
-  return sequence
+  return { first, last }
 }
 
 function addCheckpoint(group: Command): void {
@@ -147,6 +152,13 @@ function pemOf(publicKey: string): string {
 
 function show(line: string, options: RemoteOptions): void {
   print(options.json ? line : showEntry(JSON.parse(line) as ShownEntry))
+}
+
+/** As entries have it, so that they compare as text. */
+function readSince(text: string): string {
+  const time = new Date(text)
+  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError('a time is needed, such as 2027-01-31.')
+  return time.toISOString()
 }
 
 function readLimit(text: string): number {

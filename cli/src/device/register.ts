@@ -4,6 +4,8 @@ import { parseCertificates } from '@holdfast/pki'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
+import { addConfirmOption, confirm } from '../confirm.ts'
+import type { ConfirmOptions } from '../confirm.ts'
 import { everyPage } from '../enroll/enrollment-api.ts'
 import { print, printJson } from '../output.ts'
 import { readInput } from '../pki/files.ts'
@@ -192,13 +194,14 @@ function addDelete(group: Command): void {
   const command = group
     .command('delete <id>')
     .description('take a device out of the registry and close its connection')
-    .action(async (id: string, options: RemoteOptions) => {
+    .action(async (id: string, options: RemoteOptions & ConfirmOptions) => {
       const { path } = await deviceAt(options, id)
+      await confirm(`'${id}' is cut off, and its keys, its twin and its stored events go with it.`, options)
       await callApi(serverOf(options), { method: 'DELETE', path })
       if (options.json) return printJson({ deleted: id })
       print(`'${id}' is deleted`)
     })
-  addHubOption(addAccessOptions(command))
+  addHubOption(addAccessOptions(addConfirmOption(command)))
 }
 
 async function deviceAt(options: RemoteOptions, id: string): Promise<{ path: string; host: string }> {

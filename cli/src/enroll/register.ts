@@ -4,6 +4,8 @@ import type { Certificate } from '@holdfast/pki'
 import { addAccessOptions, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
+import { addConfirmOption, confirm } from '../confirm.ts'
+import type { ConfirmOptions } from '../confirm.ts'
 import { print, printJson } from '../output.ts'
 import { readInput } from '../pki/files.ts'
 import { homeHub, listAuthorities } from '../resource-manager.ts'
@@ -188,28 +190,36 @@ function addSwitch(group: Command, verb: 'enable' | 'disable', status: 'enabled'
       status === 'disabled' ? 'refuse to provision by this enrollment' : 'provision by this enrollment again',
     )
     .option('--group', 'a group')
-    .action(async (id: string, options: KindOptions) => {
+    .action(async (id: string, options: KindOptions & ConfirmOptions) => {
       const access = serverOf(options)
       const kind = kindOf(options)
       const current = await getEnrollment(access, kind, id)
+      if (status === 'disabled') await confirm(whoIsCutOff(id, options), options)
       const changed = await putEnrollment(access, kind, id, { ...current, provisioningStatus: status }, current.etag)
       if (options.json) return printJson(changed)
       print(`'${id}' is ${status}`)
     })
-  addAccessOptions(command)
+  addAccessOptions(status === 'disabled' ? addConfirmOption(command) : command)
 }
 
 function addDelete(group: Command): void {
   const command = group
     .command('delete <id>')
-    .description('take an enrollment away; devices it has provisioned stay at their hub')
+    .description('take an enrollment away; devices it has provisioned stay in the registry of their hub')
     .option('--group', 'a group')
-    .action(async (id: string, options: KindOptions) => {
+    .action(async (id: string, options: KindOptions & ConfirmOptions) => {
+      await confirm(whoIsCutOff(id, options), options)
       await deleteEnrollment(serverOf(options), kindOf(options), id)
       if (options.json) return printJson({ deleted: id })
       print(`'${id}' is enrolled no more`)
     })
-  addAccessOptions(command)
+  addAccessOptions(addConfirmOption(command))
+}
+
+function whoIsCutOff(id: string, { group }: KindOptions): string {
+  return group
+    ? `Every device that was provisioned through group '${id}' is cut off at once, and no other one registers by it.`
+    : `The device that was provisioned by '${id}' is cut off at once, and does not register again.`
 }
 
 function kindOf(options: KindOptions): EnrollmentKind {

@@ -171,9 +171,10 @@ function addErase(group: Command): void {
   const command = group
     .command('erase-device <id>')
     .description('empty what is still stored of the events of a device that was deleted')
-    .action(async (id: string, options: RemoteOptions) => {
+    .action(async (id: string, options: RemoteOptions & ConfirmOptions) => {
       const access = serverOf(options)
       const { name } = await findHub(access, options.hub)
+      await confirm(`Nobody reads the stored events of the deleted device '${id}' at hub '${name}' again.`, options)
       const path = `/holdfast/v1/hubs/${encodeURIComponent(name)}/devices/${encodeURIComponent(id)}/erase-events`
       await callApi(access, { method: 'POST', path })
       for (;;) {
@@ -188,7 +189,7 @@ function addErase(group: Command): void {
         }
       }
     })
-  addHubOption(addAccessOptions(command))
+  addHubOption(addAccessOptions(addConfirmOption(command)))
 }
 
 function addRenewCertificate(group: Command): void {

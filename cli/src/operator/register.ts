@@ -2,9 +2,13 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import { addAccessOptions, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
+import { CommandError } from '../command-error.ts'
+import { addConfirmOption, confirm } from '../confirm.ts'
+import type { ConfirmOptions } from '../confirm.ts'
 import { parseDuration } from '../durations.ts'
 import { print, printJson } from '../output.ts'
 import { readInput } from '../pki/files.ts'
+import { openDraft } from './token-file.ts'
 import { callApi } from '../server-access.ts'
 
 interface Credential {
@@ -33,6 +37,7 @@ const ALL = '/holdfast/v1/operators'
 export function register(group: Command): void {
   addCreate(group)
   addToken(group)
+  addRenew(group)
   addCertificate(group)
   addList(group)
   addRevoke(group)
@@ -49,7 +54,7 @@ function addCreate(group: Command): void {
       const access = serverOf(options)
       const path = pathOf(name)
       const made = await callApi<OperatorResource>(access, { method: 'PUT', path, body: { role: options.role } })
-      if (options.token) return issueToken(name, options)
+      if (options.token) return issueFirstToken(name, options)
       if (options.json) return printJson(made)
       print(`operator '${name}' is there, in the role ${made.role}`)
     })
@@ -80,6 +85,50 @@ async function issueToken(name: string, options: TokenOptions): Promise<void> {
   if (options.json) return printJson(made)
   process.stderr.write(`token ${made.id} of '${name}', good until ${made.expires ?? 'it is revoked'}\n`)
   print(made.token)
+}
+
+/** Making an operator and his token may each need a second person: the second of the two is another command. */
+async function issueFirstToken(name: string, options: TokenOptions): Promise<void> {
+  try {
+    await issueToken(name, options)
+  } catch (cause) {
+    if (!(cause instanceof CommandError)) throw cause
+    throw new CommandError(
+      `'${name}' is there now, without a token: 'holdfast operator token ${name}' makes it. ${cause.message}`,
+      cause.exitCode,
+      { cause },
+    )
+  }
+}
+
+function addRenew(group: Command): void {
+  const command = group
+    .command('renew')
+    .description('another token for yourself in the place of the one you log in by, which nobody else has seen')
+    .option('--replace', 'write it over the old one in the file of --token-file')
+    .action(async (options: RemoteOptions & { replace?: true }) => {
+      const { tokenFile } = options
+      if (options.replace && tokenFile === undefined) throw new CommandError('--replace needs --token-file', 2)
+      // The old token ends with the answer: whether the new one can be kept must be known before.
+      const draft = options.replace && tokenFile !== undefined ? openDraft(tokenFile) : null
+      try {
+        const path = '/holdfast/v1/own-token/renew'
+        const made = await callApi<Credential & { token: string }>(serverOf(options), { method: 'POST', path })
+        process.stderr.write(`token ${made.id}, good until ${made.expires ?? 'it is revoked'}\n`)
+        if (draft !== null) draft.keep(made.token)
+        else if (options.json) printJson(made)
+        else print(made.token)
+      } finally {
+        draft?.close()
+      }
+    })
+  addAccessOptions(command).addHelpText(
+    'after',
+    `
+Examples:
+  holdfast operator renew --token-file sofia.token --replace
+  holdfast operator renew --token-file sofia.token > mine.token`,
+  )
 }
 
 function addCertificate(group: Command): void {
@@ -120,7 +169,13 @@ function addRevoke(group: Command): void {
   const command = group
     .command('revoke <name> [credential]')
     .description('end an operator at once, or only one token or certificate by its id')
-    .action(async (name: string, credential: string | undefined, options: RemoteOptions) => {
+    .action(async (name: string, credential: string | undefined, options: RemoteOptions & ConfirmOptions) => {
+      await confirm(
+        credential === undefined
+          ? `'${name}' is shut out at once, with every token and certificate.`
+          : `Whoever logs in as '${name}' by ${credential} is shut out at once.`,
+        options,
+      )
       const path =
         credential === undefined ? pathOf(name) : `${pathOf(name)}/credentials/${encodeURIComponent(credential)}`
       await callApi(serverOf(options), { method: 'DELETE', path })
@@ -131,7 +186,7 @@ function addRevoke(group: Command): void {
           : `'${credential}' of '${name}' lets nobody in any more`,
       )
     })
-  addAccessOptions(command)
+  addAccessOptions(addConfirmOption(command))
 }
 
 function expiresOption(): Option {

@@ -3,6 +3,8 @@ import type { Command } from 'commander'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
+import { addConfirmOption, confirm } from '../confirm.ts'
+import type { ConfirmOptions } from '../confirm.ts'
 import { print, printJson } from '../output.ts'
 import { findHub } from '../resource-manager.ts'
 import { callApi } from '../server-access.ts'
@@ -71,8 +73,9 @@ function addRenew(group: Command): void {
     .command('renew <name>')
     .description('replace one key of a policy; whoever uses the old one is refused from then on')
     .addOption(new Option('--key <which>', 'which key').choices(['primary', 'secondary']).makeOptionMandatory())
-    .action(async (name: string, options: PolicyOptions & { readonly key: string }) => {
+    .action(async (name: string, options: PolicyOptions & ConfirmOptions & { readonly key: string }) => {
       const { access, path } = await ownerOf(options)
+      await confirm(`Every service that uses the ${options.key} key of '${name}' is refused from then on.`, options)
       const policy = await callApi<PolicyResource>(access, {
         method: 'POST',
         path: `${path}/${encodeURIComponent(name)}/rotate`,
@@ -81,7 +84,12 @@ function addRenew(group: Command): void {
       if (options.json) return printJson(policy)
       print(`the ${options.key} key of '${name}' is a new one`)
     })
-  addOwnerOptions(command)
+  addOwnerOptions(addConfirmOption(command)).addHelpText(
+    'after',
+    `
+Example, without an interruption: let services use the other key first, then
+  holdfast policy renew service --key primary`,
+  )
 }
 
 function addOwnerOptions(command: Command): Command {

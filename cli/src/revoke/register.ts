@@ -56,10 +56,14 @@ function addCertificate(group: Command): void {
     .option('--serial <hex>', 'instead of a file: its serial number, together with --issuer')
     .option('--issuer <file>', 'the certificate of the CA that issued it')
     .option('--thumbprint <hex>', 'instead of a file: its SHA-1 or SHA-256 digest')
-    .action(async (file: string | undefined, options: CertificateOptions) => {
-      await revoke(options, certificateBody(file, options))
+    .action(async (file: string | undefined, options: CertificateOptions & ConfirmOptions) => {
+      const body = certificateBody(file, options)
+      const isCa = file !== undefined && leafOf(file).isCa
+      if (isCa) await confirmCa(leafOf(file), options)
+      else await confirm(`Whoever shows this certificate is cut off${lasting(options)}.`, options)
+      await revoke(options, body)
     })
-  addRevokeOptions(command).addHelpText(
+  addRevokeOptions(addConfirmOption(command)).addHelpText(
     'after',
     `
 Examples:
@@ -82,8 +86,11 @@ function addDevice(group: Command): void {
   const command = group
     .command('device <id>')
     .description('a device: its identity and every certificate that it was seen with')
-    .action((id: string, options: RevokeOptions) => revoke(options, { device: id }))
-  addRevokeOptions(command).addHelpText(
+    .action(async (id: string, options: RevokeOptions & ConfirmOptions) => {
+      await confirm(`'${id}' is cut off${lasting(options)}, with every certificate that it was seen with.`, options)
+      await revoke(options, { device: id })
+    })
+  addRevokeOptions(addConfirmOption(command)).addHelpText(
     'after',
     `
 Example:
@@ -99,17 +106,25 @@ function addCa(group: Command): void {
     .description('a CA, root or intermediate, by its key: every certificate of it and below it')
     .action(async (file: string, options: RevokeOptions & ConfirmOptions) => {
       const authority = leafOf(file)
-      if (!options.yes) {
-        const access = serverOf(options)
-        const hub = await findHub(access, options.hub)
-        await confirm(await whatRestsOn(access, hub.name, authority.sha256), options)
-      }
+      await confirmCa(authority, options)
       await revoke(options, { authority: pemOf(authority) })
     })
   addRevokeOptions(addConfirmOption(command)).addHelpText(
     'after',
     '\nExample:\n  holdfast revoke ca line7/ca.cer --reason cACompromise',
   )
+}
+
+async function confirmCa(authority: Certificate, options: RevokeOptions & ConfirmOptions): Promise<void> {
+  if (options.yes) return
+  const access = serverOf(options)
+  const hub = await findHub(access, options.hub)
+  await confirm(await whatRestsOn(access, hub.name, authority.sha256), options)
+}
+
+/** Only a hold can be lifted (RFC 5280 §5.3.1). */
+function lasting({ reason }: RevokeOptions): string {
+  return reason === 'certificateHold' ? ' until the hold is lifted' : ' for good'
 }
 
 function addList(group: Command): void {

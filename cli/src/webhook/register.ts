@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
+import { addConfirmOption, confirm } from '../confirm.ts'
+import type { ConfirmOptions } from '../confirm.ts'
 import { print, printJson } from '../output.ts'
 import { findHub } from '../resource-manager.ts'
 import { callApi } from '../server-access.ts'
@@ -87,13 +89,14 @@ function addDelete(group: Command): void {
   const command = group
     .command('delete <id>')
     .description('post nothing more to it')
-    .action(async (id: string, options: RemoteOptions) => {
+    .action(async (id: string, options: RemoteOptions & ConfirmOptions) => {
+      await confirm(`Nothing more is posted to webhook '${id}', and its secret is gone.`, options)
       const path = `${await webhooksOf(options)}/${encodeURIComponent(id)}`
       await callApi(serverOf(options), { method: 'DELETE', path })
       if (options.json) return printJson({ deleted: id })
       print(`'${id}' is deleted`)
     })
-  addHubOption(addAccessOptions(command))
+  addHubOption(addAccessOptions(addConfirmOption(command)))
 }
 
 async function webhooksOf(options: RemoteOptions): Promise<string> {

@@ -22,7 +22,8 @@ describe('operators and the audit log by the command line', { timeout: 120_000 }
       /'rita' has the role reader, which has no right to devices\.write/,
     )
     assert.match(await place.holdfast('operator list'), /rita +reader\n {2}token [0-9a-f]{12}, until /)
-    await place.holdfast('operator revoke rita')
+    assert.match(await place.holdfast('operator revoke rita', 2), /'rita' is shut out at once.*Say --yes/)
+    await place.holdfast('operator revoke rita --yes')
     assert.match(await place.holdfast(`status ${asRita}`, 1), /Refused\./)
   })
 

@@ -113,9 +113,9 @@ describe('the whole path by the command line', { timeout: 180_000 }, () => {
     assert.match(await runDevice('press-2', 1), /press-2 at localhost/)
     assert.match(await place.holdfast('enroll key meter-1 --device-id meter-one'), /primary key +\S{40,}/)
     assert.match(await place.holdfast('enroll list'), /^meter-1 .*\n.*press-2 |^press-2 .*\nmeter-1 /)
-    assert.match(await place.holdfast('enroll disable press-2'), /is disabled/)
+    assert.match(await place.holdfast('enroll disable press-2 --yes'), /is disabled/)
     await assert.rejects(runDevice('press-2', 1), /Not authorized/)
-    assert.match(await place.holdfast('enroll delete meter-1'), /enrolled no more/)
+    assert.match(await place.holdfast('enroll delete meter-1 --yes'), /enrolled no more/)
   })
 
   test('the registry is steered', async () => {
@@ -134,7 +134,7 @@ describe('the whole path by the command line', { timeout: 180_000 }, () => {
     await assert.rejects(runDevice('press-1', 1))
     assert.match(await place.holdfast('refusals --cause device-disabled'), /press-1/)
     assert.match(await place.holdfast('device enable press-1'), /is enabled/)
-    assert.match(await place.holdfast('device delete pump-1'), /is deleted/)
+    assert.match(await place.holdfast('device delete pump-1 --yes'), /is deleted/)
     assert.match(await place.holdfast('device show pump-1', 1), /^holdfast: .*pump-1/)
     assert.match(await place.holdfast('device create pump-2 --ca', 1), /^holdfast: .*pump-2/)
     assert.match(await place.holdfast('status'), /of 4 devices, 0 disabled; 1 of 1 CAs verified/)

@@ -52,7 +52,6 @@ export interface Anchors {
 
 interface Line {
   readonly where: string
-  readonly text: string
   /** null when the line cannot be read. */
   readonly entry: AuditEntry | null
   readonly problem: string
@@ -85,19 +84,24 @@ export function verifyAuditLog(folders: string | readonly string[], anchors: Anc
   return { entries: entries.length, first, last, signedUpTo, pruned: start - 1, keys: keys.map(keyIdOf), findings }
 }
 
-/** Lines of several parts in the order of the parts; what one part says again of another is read once. */
+/** Lines of all files in the order of the files; what one file says again of another is read once. */
 function allLinesOf(folders: readonly string[], report: Report): readonly Line[] {
-  const parts = folders
-    .map((folder) => ({ lines: linesOf(folder, report), first: segmentsOf(folder)[0]?.first ?? 0 }))
-    .toSorted((a, b) => a.first - b.first)
-  const known = new Set<string>()
+  const files = folders.flatMap((folder) => segmentsOf(folder)).toSorted((a, b) => a.first - b.first)
   const lines: Line[] = []
-  for (const part of parts) {
-    const fresh = part.lines.filter(({ text }) => !known.has(text))
-    if (parts.length > 1) for (const { text } of fresh) known.add(text)
-    lines.push(...fresh)
+  let reached = 0
+  for (const { first, path } of files) {
+    // Only an archive that overlaps with another one, or with the log, has anything to say again.
+    const known = new Set(first > reached ? [] : lines.map(identityOf))
+    const read = linesOf(path, report)
+    lines.push(...read.filter((line) => line.entry === null || !known.has(identityOf(line))))
+    reached = read.reduce((most, { entry }) => Math.max(most, entry?.sequence ?? 0), reached)
   }
   return lines
+}
+
+/** Lines are in a canonical form: with the same content and the same named hash they are the same. */
+function identityOf({ entry, hash }: Line): string {
+  return `${hash} ${entry?.hash}`
 }
 
 /** The first entry that must be there: the first one there is, if what stood before it was taken off by an operator. */
@@ -113,25 +117,17 @@ function tookOff({ act, detail }: AuditEntry, sequence: number): boolean {
 
 type Report = (rule: AuditRule, sequence: number, message: string) => void
 
-function linesOf(folder: string, report: Report): readonly Line[] {
-  const lines: Line[] = []
-  for (const { path } of segmentsOf(folder)) {
-    const texts = readFileSync(path, 'utf8').split('\n')
-    const rest = texts.pop() ?? ''
-    for (const [index, text] of texts.entries()) {
-      const read = readLine(text)
-      const entry = typeof read === 'string' ? null : read
-      lines.push({
-        where: `line ${index + 1} of ${basename(path)}`,
-        text,
-        entry,
-        problem: typeof read === 'string' ? read : '',
-        hash: entry === null ? '' : hashOf(entry),
-      })
-    }
-    if (rest !== '')
-      report('unfinished', lines.at(-1)?.entry?.sequence ?? 0, `${basename(path)} ends in the middle of a line`)
-  }
+function linesOf(path: string, report: Report): readonly Line[] {
+  const texts = readFileSync(path, 'utf8').split('\n')
+  const rest = texts.pop() ?? ''
+  const lines = texts.map((text, index): Line => {
+    const read = readLine(text)
+    const where = `line ${index + 1} of ${basename(path)}`
+    if (typeof read === 'string') return { where, entry: null, problem: read, hash: '' }
+    return { where, entry: read, problem: '', hash: hashOf(read) }
+  })
+  if (rest !== '')
+    report('unfinished', lines.at(-1)?.entry?.sequence ?? 0, `${basename(path)} ends in the middle of a line`)
   return lines
 }
 
