@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import { configuredSource, parsePkcs11Uri } from '@holdfast/server'
@@ -46,6 +47,13 @@ export async function keySourceOf(options: KeyFlags, data: string, what: string)
   const { keyToken, keyFile = null, keyPassphraseFile: passphraseFile = null } = options
   const tokenPin = keyToken === undefined ? undefined : await pinOf(keyToken)
   return configuredSource({ data, keyFile, passphraseFile, token: keyToken }, { keyPassphrase, tokenPin })
+}
+
+/** null: nothing names it, and it does not lie where it would by itself. */
+export async function keyAtHand(options: KeyFlags, data: string): Promise<KekSource | null> {
+  const isNamed = options.keyToken !== undefined || options.askKeyPassphrase === true
+  const file = options.keyPassphraseFile ?? options.keyFile ?? `${data}.key`
+  return isNamed || existsSync(file) ? keySourceOf(options, data, 'the backup') : null
 }
 
 /** undefined: it lies in the file that the token's URI names. */

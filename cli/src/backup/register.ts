@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { verifyBackup } from '@holdfast/server'
-import type { BackupSource } from '@holdfast/server'
 import { addAccessOptions, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
-import { addKeyOptions, keySourceOf } from '../key-options.ts'
+import { addKeyOptions, keyAtHand, keySourceOf } from '../key-options.ts'
 import type { KeyFlags } from '../key-options.ts'
 import { print, printJson } from '../output.ts'
 import { download } from './download.ts'
@@ -28,7 +27,8 @@ function addTake(command: Command): void {
     .action(async (place: string, options: RemoteOptions & KeyFlags) => {
       const path = fileIn(place, new Date())
       const taken = await download(serverOf(options), '/holdfast/v1/backups', path)
-      const key = await keyAtHand(options)
+      // Whoever takes it from afar does not have the key, and need not.
+      const key = await keyAtHand(options, options.data ?? 'data')
       const report = key === null ? null : await verifyBackup({ key, path, random }, dirname(path))
       if (options.json) return printJson({ path, ...taken, report })
       print(`wrote ${path}, ${taken.bytes} bytes, SHA-256 ${taken.sha256}`)
@@ -66,14 +66,6 @@ function addVerify(group: Command): void {
       print('everything in it is whole')
     })
   addKeyOptions(command, KEY_NEEDED)
-}
-
-/** null: whoever takes the backup from afar does not have the key, and need not. */
-async function keyAtHand(options: RemoteOptions & KeyFlags): Promise<BackupSource['key'] | null> {
-  const data = options.data ?? 'data'
-  const isNamed = options.keyToken !== undefined || options.askKeyPassphrase === true
-  const file = options.keyPassphraseFile ?? options.keyFile ?? `${data}.key`
-  return isNamed || existsSync(file) ? keySourceOf(options, data, 'the backup') : null
 }
 
 export const random = { bytes: (count: number) => randomBytes(count) }

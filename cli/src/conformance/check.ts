@@ -1,3 +1,4 @@
+import type { KekSource } from '@holdfast/server'
 import type { ServerAccess } from '../server-access.ts'
 
 type Result = 'pass' | 'fail' | 'not-checked'
@@ -24,8 +25,10 @@ export interface Site {
   readonly ports: { readonly mqtts: number; readonly https: number; readonly amqps: number }
   /** null: it runs on another machine. */
   readonly data: string | null
-  /** Of the key-encryption key; null when it is not at hand. */
-  readonly keyFile: string | null
+  /** The key-encryption key; null when it is not at hand. */
+  readonly key: KekSource | null
+  /** Of the owner, as the server on this machine wrote down; null when none did. */
+  readonly tokenFile: string | null
   /** Whether checks may register something, which they take away again. */
   readonly mayChange: boolean
 }

@@ -138,7 +138,8 @@ function refused(answer: number | null): Outcome {
 /** Return code of the CONNACK; null when the connection is closed without one. */
 async function mqttConnect(site: Site, id: string, identity: { cert?: string; key?: string }): Promise<number | null> {
   const socket = await open(site, site.ports.mqtts, identity)
-  if (socket instanceof Error) return null
+  // Not a refusal: the check cannot be made.
+  if (socket instanceof Error) throw socket
   const { promise, resolve } = Promise.withResolvers<number | null>()
   socket.once('data', (bytes: Buffer) => resolve(bytes[3] ?? null))
   for (const end of ['error', 'close'] as const) socket.once(end, () => resolve(null))

@@ -1,8 +1,12 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { addAccessOptions, addHubOption, serverOf } from '../access-options.ts'
 import type { RemoteOptions } from '../access-options.ts'
 import { CommandError } from '../command-error.ts'
+import { parseEnvFile } from '../env-file.ts'
+import { addKeyOptions, keyAtHand } from '../key-options.ts'
+import type { KeyFlags } from '../key-options.ts'
 import { print, printJson } from '../output.ts'
 import { callApi } from '../server-access.ts'
 import type { Check, Outcome, Site } from './check.ts'
@@ -12,9 +16,8 @@ import { RESOURCE_CHECKS } from './resource-checks.ts'
 import { STORAGE_CHECKS } from './storage-checks.ts'
 import { TLS_CHECKS } from './tls-checks.ts'
 
-interface ConformanceOptions extends RemoteOptions {
+interface ConformanceOptions extends RemoteOptions, KeyFlags {
   readonly withChanges?: true
-  readonly keyFile?: string
 }
 
 interface Status {
@@ -26,8 +29,10 @@ const CHECKS: readonly Check[] = [...TLS_CHECKS, ...IDENTITY_CHECKS, ...STORAGE_
 
 /** `holdfast conformance`: what a running server can be shown to fulfil, clause by clause. */
 export function register(command: Command): void {
-  addHubOption(addAccessOptions(command))
-    .option('--key-file <file>', 'the key-encryption key, to prove that a backup can be restored (default: <data>.key)')
+  addKeyOptions(
+    addHubOption(addAccessOptions(command)),
+    'the key-encryption key, to prove that a backup can be restored',
+  )
     .option('--with-changes', 'allow checks that register something for a moment and take it away again')
     .addHelpText(
       'after',
@@ -61,7 +66,6 @@ async function siteOf(options: ConformanceOptions): Promise<Site> {
   if (hub === undefined) throw new CommandError(`there is no hub '${options.hub}'`)
   const folder = options.data ?? 'data'
   const data = existsSync(`${folder}/registry.db`) ? folder : null
-  const keyFile = options.keyFile ?? `${folder}.key`
   const host = hub.hosts[0] ?? access.url.hostname
   return {
     access,
@@ -69,9 +73,19 @@ async function siteOf(options: ConformanceOptions): Promise<Site> {
     hub: hub.name,
     ports: { mqtts: ports.mqtts, https: ports.https, amqps: ports.amqps },
     data,
-    keyFile: existsSync(keyFile) ? keyFile : null,
+    key: await keyAtHand(options, folder),
+    tokenFile: data === null ? null : tokenFileOf(folder),
     mayChange: options.withChanges === true,
   }
+}
+
+/** By what a server on this machine wrote into its data folder. */
+function tokenFileOf(folder: string): string | null {
+  const written = join(folder, 'holdfast.env')
+  const file = existsSync(written)
+    ? parseEnvFile(readFileSync(written, 'utf8'))['HOLDFAST_MANAGEMENT_TOKEN_FILE']
+    : undefined
+  return file !== undefined && existsSync(file) ? file : null
 }
 
 /** A check that cannot be run to its end has not passed. */

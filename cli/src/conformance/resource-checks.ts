@@ -58,7 +58,7 @@ export const RESOURCE_CHECKS: readonly Check[] = [
           ...(status === 200 ? [] : [`/metrics: ${status}`]),
           ...(ready.status === 200 ? [] : [`/readyz: ${ready.status}`]),
         ],
-        '/metrics and /readyz answer',
+        '/metrics answers, and /readyz says that it can keep what it is given',
       )
     },
   },

@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
-import { join, relative, resolve } from 'node:path'
+import { join, relative } from 'node:path'
 import { verifyAuditLog, verifyBackup } from '@holdfast/server'
 import { download } from '../backup/download.ts'
 import { callApi } from '../server-access.ts'
@@ -12,15 +12,17 @@ export const STORAGE_CHECKS: readonly Check[] = [
   {
     name: 'nobody but the owner of the server may read its files',
     clauses: ['IEC 62443-4-2 CR 4.1', 'ETSI EN 303 645 5.4-1', 'CRA I.1(2)(e)'],
-    run: async ({ data, keyFile }) => {
+    run: async ({ data, key, tokenFile }) => {
       if (data === null) return NOT_LOCAL
       const problems = [{ path: data, isFolder: true }, ...filesIn(data)]
         .filter(({ path }) => (statSync(path).mode & 0o077) !== 0)
         // Certificates are public, and holdfast.env names places alone.
         .filter(({ path }) => !/(?:\.cer|holdfast\.env)$/.test(path))
         .map(({ path }) => `${path} can be read by others`)
-      if (keyFile !== null && (statSync(keyFile).mode & 0o077) !== 0) problems.push(`${keyFile} can be read by others`)
-      return verdict(problems, `${filesIn(data).length} files and folders`)
+      const outside = [key?.kind === 'file' ? key.path : null, tokenFile].filter((path) => path !== null)
+      for (const path of outside)
+        if ((statSync(path).mode & 0o077) !== 0) problems.push(`${path} can be read by others`)
+      return verdict(problems, `${[`${filesIn(data).length} files and folders`, ...outside].join(', ')}`)
     },
   },
   {
@@ -33,8 +35,16 @@ export const STORAGE_CHECKS: readonly Check[] = [
       })
       if (kek.path === null) return pass(`held by a ${kek.kind}`)
       if (data === null) return NOT_LOCAL
-      const isInside = !relative(resolve(data), resolve(kek.path)).startsWith('..')
-      return isInside ? fail(`${kek.path} lies in the data folder`) : pass(`in ${kek.path}`)
+      return isIn(data, kek.path) ? fail(`${kek.path} lies in the data folder`) : pass(`in ${kek.path}`)
+    },
+  },
+  {
+    name: "the owner's token is not among the data",
+    clauses: ['IEC 62443-4-2 CR 1.5', 'ETSI EN 303 645 5.4-1', 'CRA I.1(2)(e)'],
+    run: async ({ data, tokenFile }) => {
+      if (data === null) return NOT_LOCAL
+      if (tokenFile === null) return notChecked('the server did not write down where the token is')
+      return isIn(data, tokenFile) ? fail(`${tokenFile} lies in the data folder`) : pass(`in ${tokenFile}`)
     },
   },
   {
@@ -51,6 +61,8 @@ export const STORAGE_CHECKS: readonly Check[] = [
       const path = `/holdfast/v1/hubs/${hub}/policies`
       const { value } = await callApi<{ value: { primaryKey?: string }[] }>(access, { method: 'GET', path })
       const keys = value.flatMap(({ primaryKey }) => (primaryKey === undefined ? [] : [primaryKey]))
+      if (keys.length === 0 && access.token === null)
+        return notChecked('this operator may not see the keys to search for: log in as owner or operator')
       const secrets = [...(access.token === null ? [] : [access.token]), ...keys].flatMap((text) => [
         Buffer.from(text),
         Buffer.from(text, 'base64'),
@@ -87,22 +99,23 @@ export const STORAGE_CHECKS: readonly Check[] = [
         publicKey: null,
       })
       if (entries === 0) return fail('it is empty')
+      if (findings.length === 0 && signedUpTo === 0)
+        return notChecked(`${entries} entries verified and none signed yet: --with-changes has it sign a checkpoint`)
       return verdict(
         findings.map(({ message }) => message),
-        `${entries} entries verified, ${signedUpTo === 0 ? 'none signed yet' : `signed up to entry ${signedUpTo}`}`,
+        `${entries} entries verified, signed up to entry ${signedUpTo}`,
       )
     },
   },
   {
     name: 'a backup can be taken while the server runs, and be restored',
     clauses: ['IEC 62443-4-2 CR 7.3', 'IEC 62443-4-2 CR 7.4', 'ETSI EN 303 645 5.9-1', 'CRA I.1(2)(h)'],
-    run: async ({ access, keyFile }) => {
-      if (keyFile === null) return notChecked('the key-encryption key is not at hand: name it with --key-file')
+    run: async ({ access, key }) => {
+      if (key === null) return notChecked('the key-encryption key is not at hand: name it with --key-file')
       const folder = mkdtempSync(join(tmpdir(), 'holdfast-conformance-'))
       try {
         const path = join(folder, 'backup')
         const { bytes } = await download(access, '/holdfast/v1/backups', path)
-        const key = { kind: 'file', path: keyFile } as const
         const source = { path, key, random: { bytes: (count: number) => randomBytes(count) } }
         const { files } = await verifyBackup(source, folder)
         return pass(`${bytes} bytes taken and unpacked: ${files} files, all whole`)
@@ -112,6 +125,11 @@ export const STORAGE_CHECKS: readonly Check[] = [
     },
   },
 ]
+
+/** A link does not lead out of it. */
+function isIn(folder: string, path: string): boolean {
+  return !relative(realpathSync(folder), realpathSync(path)).startsWith('..')
+}
 
 function filesIn(folder: string): readonly { readonly path: string; readonly isFolder: boolean }[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => {

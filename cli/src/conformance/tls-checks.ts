@@ -35,8 +35,8 @@ export const TLS_CHECKS: readonly Check[] = [
             problems.push(`${name} does not speak ${version}`)
         for (const version of ['TLSv1', 'TLSv1.1'] as const) {
           const ciphers = 'ALL:@SECLEVEL=0'
-          if ((await shake(site, port, { minVersion: version, maxVersion: version, ciphers })) !== null)
-            problems.push(`${name} speaks ${version}`)
+          const answer = await shake(site, port, { minVersion: version, maxVersion: version, ciphers })
+          if (answer !== 'declined') problems.push(`${name} and ${version}: ${answer}`)
         }
       }
       return verdict(problems, `real handshakes on ports ${Object.values(site.ports).join(', ')}`)
@@ -50,11 +50,11 @@ export const TLS_CHECKS: readonly Check[] = [
       for (const [name, port] of Object.entries(site.ports)) {
         for (const suite of WEAK_SUITES) {
           const ciphers = `${suite}:@SECLEVEL=0`
-          if ((await shake(site, port, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2', ciphers })) !== null)
-            problems.push(`${name} agrees to ${suite}`)
+          const answer = await shake(site, port, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2', ciphers })
+          if (answer !== 'declined') problems.push(`${name} and ${suite}: ${answer}`)
         }
       }
-      return verdict(problems, `${WEAK_SUITES.length} weak suites offered on each port, none accepted`)
+      return verdict(problems, `${WEAK_SUITES.length} weak suites offered on each port, each declined by an alert`)
     },
   },
   {
@@ -82,10 +82,14 @@ export const TLS_CHECKS: readonly Check[] = [
   },
 ]
 
-/** The version that was agreed on, or null. */
+/**
+ * The version that was agreed on; `declined` when the server said so by an alert (RFC 8446 §6), so that a server that cannot be
+ * reached, or an offer that was never made, is not taken for a refusal; else what went wrong.
+ */
 async function shake(site: Site, port: number, options: ConnectionOptions): Promise<string | null> {
-  const socket = await open(site, port, options).catch(() => null)
-  if (socket === null || socket instanceof Error) return null
+  const socket = await open(site, port, options)
+  if (socket instanceof Error)
+    return /_ALERT_/.test((socket as NodeJS.ErrnoException).code ?? '') ? 'declined' : socket.message
   const version = socket.getProtocol()
   socket.destroy()
   return version

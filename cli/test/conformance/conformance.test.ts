@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { after, describe, test } from 'node:test'
 import { Place } from '../start/place.ts'
 
@@ -42,7 +43,7 @@ describe('holdfast conformance', () => {
   const place = new Place()
   after(() => place.leave())
 
-  test('of a fresh server: nothing fails, and every clause is named', { timeout: 120_000 }, async () => {
+  test('of a fresh server: nothing fails, and every clause is named', { timeout: 240_000 }, async () => {
     const server = place.start(`--no-quickstart --quiet ${PORTS}`)
     await server.shows(/Holdfast is up/)
     const { checks } = await place.json<Report>('conformance --with-changes')
@@ -58,6 +59,23 @@ describe('holdfast conformance', () => {
         checks.some(({ clauses }) => clauses.some((each) => each.startsWith(clause))),
         clause,
       )
+    const token = checks.find(({ check }) => check === "the owner's token is not among the data")
+    assert.match(token?.evidence ?? '', /^in .*data\.token$/)
+    // Found wanting: a token that others can read, or in the data folder, and a key in a file of it.
+    chmodSync(place.file('data.token'), 0o644)
+    writeFileSync(place.file('data', 'notes.txt'), `my token: ${place.read('data.token')}`, { mode: 0o600 })
+    const wanting = JSON.parse(await place.holdfast('conformance --json', 1, {}, 'output')) as Report
+    const failed = wanting.checks.filter(({ result }) => result === 'fail')
+    assert.deepEqual(
+      failed.map(({ check }) => check),
+      ['nobody but the owner of the server may read its files', 'secrets are not in the clear in any stored byte'],
+    )
+    assert.match(
+      failed.map(({ evidence }) => evidence).join(),
+      /data\.token can be read by others.*notes\.txt holds a key/,
+    )
+    rmSync(place.file('data', 'notes.txt'))
+    chmodSync(place.file('data.token'), 0o600)
     // From afar, without the data folder, it claims less.
     const text = await place.holdfast('conformance --data data')
     assert.match(text, /it would register a CA for a moment/)

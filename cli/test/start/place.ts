@@ -72,9 +72,14 @@ export class Place {
   readonly #servers: Foreground[] = []
 
   /** `holdfast …`: what it printed. Fails unless it ends with `status` (0). */
-  async holdfast(line: string, status = 0, environment: Record<string, string> = {}): Promise<string> {
+  async holdfast(
+    line: string,
+    status = 0,
+    environment: Record<string, string> = {},
+    wanted: 'output' | 'complaints' = status === 0 ? 'output' : 'complaints',
+  ): Promise<string> {
     const child = this.#spawn([BIN, ...line.split(' ')], environment)
-    return this.#outcome(child, `holdfast ${line}`, status)
+    return this.#outcome(child, `holdfast ${line}`, status, wanted)
   }
 
   async json<T>(line: string): Promise<T> {
@@ -117,7 +122,12 @@ export class Place {
     })
   }
 
-  async #outcome(child: Child, what: string, status: number): Promise<string> {
+  async #outcome(
+    child: Child,
+    what: string,
+    status: number,
+    wanted: 'output' | 'complaints' = 'output',
+  ): Promise<string> {
     let output = ''
     let complaints = ''
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString('utf8')))
@@ -126,6 +136,6 @@ export class Place {
     const [code] = (await once(child, 'close')) as [number | null]
     clearTimeout(overdue)
     assert.equal(code, status, `${what} ended with ${code}: ${output}${complaints}`)
-    return status === 0 ? output : complaints
+    return wanted === 'output' ? output : complaints
   }
 }
