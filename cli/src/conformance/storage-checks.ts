@@ -22,7 +22,7 @@ export const STORAGE_CHECKS: readonly Check[] = [
       const outside = [key?.kind === 'file' ? key.path : null, tokenFile].filter((path) => path !== null)
       for (const path of outside)
         if ((statSync(path).mode & 0o077) !== 0) problems.push(`${path} can be read by others`)
-      return verdict(problems, `${[`${filesIn(data).length} files and folders`, ...outside].join(', ')}`)
+      return verdict(problems, [`${filesIn(data).length} files and folders`, ...outside].join(', '))
     },
   },
   {

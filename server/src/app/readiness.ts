@@ -7,7 +7,7 @@ import type { SettingStore } from '../ports/registry.ts'
 /** Below this much free space the stores begin to refuse: a segment, the write-ahead logs and the audit log go on growing. */
 const MIN_FREE_BYTES = 32 * 1024 * 1024
 
-export const NOT_READY = ['stopping', 'storage-failed', 'disk-full', 'audit-unwritable'] as const
+const NOT_READY = ['stopping', 'storage-failed', 'disk-full', 'audit-unwritable'] as const
 type Reason = (typeof NOT_READY)[number]
 
 export interface ReadinessParts {
