@@ -162,7 +162,9 @@ function addLift(group: Command): void {
 }
 
 function addRevokeOptions(command: Command): Command {
-  command.addOption(reasonOption()).addOption(new Option('--by <name>', 'who decided, for the record'))
+  command
+    .addOption(reasonOption())
+    .addOption(new Option('--by <name>', 'who decided, beside who is logged in, for the record'))
   return addHubOption(addAccessOptions(command))
 }
 

@@ -96,7 +96,7 @@ function describe(request: FastifyRequest, act: Act, digestKey: KeyObject): Omit
 /** What cannot be loaded is not there, or is judged by the act itself. */
 async function stateBefore(act: Act, request: FastifyRequest): Promise<unknown> {
   try {
-    return (await act.before?.(request.params as Record<string, string>)) ?? null
+    return (await act.before?.(request.params as Record<string, string>, request)) ?? null
   } catch (error) {
     if (error instanceof HubError && error.code !== 'internal') return null
     throw error

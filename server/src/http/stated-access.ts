@@ -10,7 +10,7 @@ export interface Act {
   /** e.g. `authority.delete`. */
   readonly name: string
   /** The state that it is about to change, for the record. */
-  readonly before?: (params: Readonly<Record<string, string>>) => Promise<unknown>
+  readonly before?: (params: Readonly<Record<string, string>>, request: FastifyRequest) => Promise<unknown>
 }
 
 /** Who a route lets in: each route says it, and is not served otherwise. */
@@ -32,6 +32,24 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     readonly access?: StatedAccess
   }
+}
+
+/** What stands under each of these names before an act; a name under which nothing stands is left out. */
+export async function statesOf(
+  names: readonly string[],
+  stateOf: (name: string) => Promise<unknown>,
+): Promise<readonly unknown[]> {
+  const states = await Promise.all(
+    names.map(async (name) => {
+      try {
+        return [await stateOf(name)]
+      } catch (error) {
+        if (error instanceof HubError && error.code !== 'internal') return []
+        throw error
+      }
+    }),
+  )
+  return states.flat()
 }
 
 export const FOR_EVERYBODY = { access: { kind: 'everybody' } } as const

@@ -9,7 +9,7 @@ import { readLine } from '../../src/audit/entry.ts'
 import type { AuditEntry } from '../../src/audit/entry.ts'
 import { verifyAuditLog } from '../../src/audit/verify.ts'
 import { sasToken } from '../hub/workbench.ts'
-import { makeRoot } from '../http/certificates.ts'
+import { makeProof, makeRoot } from '../http/certificates.ts'
 import { HUB_HOST, lead, startServer } from '../http/running-server.ts'
 import type { RunningServer } from '../http/running-server.ts'
 
@@ -140,4 +140,43 @@ test('an audit log that cannot be written stops acts, which are not done, and ne
   assert.equal(sent.status, 204)
   isFull = false
   assert.equal((await server.operate('/hubs/plant/devices/d1', { method: 'DELETE' })).status, 204)
+})
+
+test('what SDKs and the command line change by the other APIs is told as fully: before, after and which CA', async (t) => {
+  const server = await startServer(t)
+  const base =
+    '/subscriptions/s/resourceGroups/g/providers/Microsoft.Devices/IotHubs/plant/certificates/line?api-version=2023-06-30'
+  const root = await makeRoot('Plant root')
+  const arm = (path: string, method: 'PUT' | 'POST' | 'DELETE', body?: object, etag?: string) =>
+    server.ask(path, {
+      method,
+      headers: { authorization: `Bearer ${server.token}`, ...(etag && { 'if-match': etag }) },
+      ...(body && { body }),
+    })
+  const put = await arm(base, 'PUT', { properties: { certificate: root.der.toString('base64') } })
+  assert.equal(put.status, 200, put.text)
+  const coded = await arm(base.replace('line?', 'line/generateVerificationCode?'), 'POST', undefined, put.json.etag)
+  const code: string = coded.json.properties.verificationCode
+  const wrong = await makeProof(root, 'another')
+  await arm(base.replace('line?', 'line/verify?'), 'POST', { certificate: wrong.toString('base64') }, coded.json.etag)
+
+  const registry = iothub.Registry.fromConnectionString(await server.hubConnectionString())
+  lead(registry, '_restApiClient', server.agent())
+  await registry.create({ deviceId: 'd1', tags: { site: 'hall 9' } } as never)
+  await registry.update({ deviceId: 'd1', status: 'disabled', etag: '*' } as never)
+  await registry.removeDevices([{ deviceId: 'd1' } as never], true)
+
+  const entries = await entriesOf(server)
+  const of = (act: string, kind: string) => entries.filter((entry) => entry.act === act && entry.kind === kind)
+  const shown = (value: unknown) => JSON.stringify(value)
+  const [registered] = of('authority.register', 'outcome')
+  const [proof] = of('authority.prove', 'intent')
+  for (const state of [registered?.after, proof?.before]) {
+    assert.match(shown(state), /"subject":"[^"]*Plant root/)
+    assert.match(shown(state), /"isVerified":false/)
+  }
+  assert.match(shown(of('authority.prove', 'outcome')[0]?.after), /"code":"ProofOfPossessionFailed"/)
+  assert.match(shown(of('device.put', 'intent').at(-1)?.before), /"status":"enabled"/)
+  assert.match(shown(of('device.bulk', 'intent')[0]?.before), /"status":"disabled"/)
+  for (const secret of [code, 'hall 9']) assert.ok(!shown(entries).includes(secret), `${secret} is in the log`)
 })

@@ -54,7 +54,7 @@ test('what hides a secret leaves the rest', async (t) => {
   assert.equal(customAllocationDefinition.webhookUrl, 'https://allocate.example.com/…')
   const authority = await read('/hubs/plant/authorities/line')
   assert.equal(authority.state, 'code-issued')
-  assert.ok(Date.parse(authority.codeExpires) > 0)
+  assert.ok(Date.parse(authority.verificationCodeExpires) > 0)
 })
 
 async function plant(server: RunningServer): Promise<readonly Secret[]> {

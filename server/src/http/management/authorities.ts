@@ -134,9 +134,12 @@ function expectedOf(headers: { 'if-match'?: string | undefined }): ExpectedEtag 
 }
 
 /** The code is for those who may prove with it. */
-function hideCode<Shown extends { code?: string }>(shown: Shown, mayProve: boolean): Omit<Shown, 'code'> {
+function hideCode<Shown extends { verificationCode?: string }>(
+  shown: Shown,
+  mayProve: boolean,
+): Omit<Shown, 'verificationCode'> {
   if (mayProve) return shown
-  const { code: _, ...rest } = shown
+  const { verificationCode: _, ...rest } = shown
   return rest
 }
 
@@ -158,7 +161,9 @@ function authorityJson(authority: CertificateAuthority) {
     updated: new Date(authority.updated).toISOString(),
     certificate: Buffer.from(authority.certificate).toString('base64'),
     state: state.kind,
-    ...(state.kind === 'code-issued' ? { code: state.code, codeExpires: new Date(state.expires).toISOString() } : {}),
+    ...(state.kind === 'code-issued'
+      ? { verificationCode: state.code, verificationCodeExpires: new Date(state.expires).toISOString() }
+      : {}),
     ...(state.kind === 'verified' ? { verifiedSince: new Date(state.since).toISOString(), verifiedBy: state.by } : {}),
   }
 }

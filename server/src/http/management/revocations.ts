@@ -23,9 +23,8 @@ import { crlAnswer } from '../publication/crl-answer.ts'
 import type { ServedPorts } from '../publication/crl-server.ts'
 import { certificateFromText } from '../resource-manager/certificate-text.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
-import { peerOfRequest } from '../request-peer.ts'
 import type { Routes } from '../routes.ts'
-import { FOR_EVERYBODY } from '../stated-access.ts'
+import { FOR_EVERYBODY, actorOf } from '../stated-access.ts'
 import type { ManagementAccess } from './access.ts'
 
 const tags = ['management: revocation']
@@ -187,7 +186,7 @@ async function revoke(
   { devices, dangerous }: RevocationRoutesParts,
 ): Promise<Revoked> {
   const order: RevocationOrder = {
-    by: body.by ?? `an operator at ${peerOfRequest(request).address}`,
+    by: body.by === undefined ? actorOf(request).name : `${body.by} (logged in as ${actorOf(request).name})`,
     reason: body.reason ?? 'unspecified',
     ...(body.revokedAt !== undefined && { revokedAt: Date.parse(body.revokedAt) }),
   }

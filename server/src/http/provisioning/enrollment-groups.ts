@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { Static } from 'typebox'
 import { attestationMechanismJson, bulkResultJson, enrollmentGroupJson } from '../../provisioning/wire-enrollment.ts'
 import { askerOf } from '../asker.ts'
 import { announceNextPage, requestedPage } from '../paging.ts'
@@ -8,6 +9,8 @@ import { requireWholeCollection } from './enrollment-query.ts'
 import { BULK_BYTES, bulkMode, ENROLLMENT_BYTES, expectedOf, quotedEtag, sameId } from './enrollment-requests.ts'
 import type { EnrollmentParts } from './enrollment-requests.ts'
 import { requireProvisioningRight } from './provisioning-access.ts'
+import { statesOf } from '../stated-access.ts'
+import type { Act } from '../stated-access.ts'
 
 const IdParams = Type.Object({ id: Type.String() })
 const tags = ['provisioning service API']
@@ -46,8 +49,16 @@ export function enrollmentGroupReadRoutes(routes: Routes, { door, enrollments }:
   )
 }
 
-export function enrollmentGroupWriteRoutes(routes: Routes, { door, dangerous }: EnrollmentParts): void {
-  const write = (act: string) => requireProvisioningRight(door, 'EnrollmentWrite', { name: act })
+export function enrollmentGroupWriteRoutes(routes: Routes, { door, enrollments, dangerous }: EnrollmentParts): void {
+  const stateOf = async (id: string) => enrollmentGroupJson(await enrollments.getGroup(id))
+  const before: Act['before'] = ({ id = '' }) => stateOf(id)
+  const allBefore: Act['before'] = async (_, { body }) =>
+    statesOf(
+      (body as Static<typeof BulkGroupBody>).enrollmentGroups.map(({ enrollmentGroupId }) => enrollmentGroupId),
+      stateOf,
+    )
+  const write = (act: string, state = before) =>
+    requireProvisioningRight(door, 'EnrollmentWrite', { name: act, before: state })
 
   routes.put(
     '/enrollmentGroups/:id',
@@ -74,7 +85,7 @@ export function enrollmentGroupWriteRoutes(routes: Routes, { door, dangerous }: 
   routes.post(
     '/enrollmentGroups',
     {
-      ...write('enrollment-group.bulk'),
+      ...write('enrollment-group.bulk', allBefore),
       bodyLimit: BULK_BYTES,
       schema: { tags, summary: 'Change up to ten enrollment groups', body: BulkGroupBody },
     },

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { Static } from 'typebox'
 import {
   attestationMechanismJson,
   bulkResultJson,
@@ -11,6 +12,8 @@ import { requireWholeCollection } from './enrollment-query.ts'
 import { BULK_BYTES, bulkMode, ENROLLMENT_BYTES, expectedOf, quotedEtag, sameId } from './enrollment-requests.ts'
 import type { EnrollmentParts } from './enrollment-requests.ts'
 import { requireProvisioningRight } from './provisioning-access.ts'
+import { statesOf } from '../stated-access.ts'
+import type { Act } from '../stated-access.ts'
 
 const IdParams = Type.Object({ id: Type.String() })
 const tags = ['provisioning service API']
@@ -50,7 +53,15 @@ export function individualEnrollmentReadRoutes(routes: Routes, { door, enrollmen
 }
 
 export function individualEnrollmentWriteRoutes(routes: Routes, { door, enrollments }: EnrollmentParts): void {
-  const write = (act: string) => requireProvisioningRight(door, 'EnrollmentWrite', { name: act })
+  const stateOf = async (id: string) => individualEnrollmentJson(await enrollments.getIndividual(id))
+  const before: Act['before'] = ({ id = '' }) => stateOf(id)
+  const allBefore: Act['before'] = async (_, { body }) =>
+    statesOf(
+      (body as Static<typeof BulkIndividualBody>).enrollments.map(({ registrationId }) => registrationId),
+      stateOf,
+    )
+  const write = (act: string, state = before) =>
+    requireProvisioningRight(door, 'EnrollmentWrite', { name: act, before: state })
 
   routes.put(
     '/enrollments/:id',
@@ -77,7 +88,7 @@ export function individualEnrollmentWriteRoutes(routes: Routes, { door, enrollme
   routes.post(
     '/enrollments',
     {
-      ...write('enrollment.bulk'),
+      ...write('enrollment.bulk', allBefore),
       bodyLimit: BULK_BYTES,
       schema: { tags, summary: 'Change up to ten enrollments', body: BulkIndividualBody },
     },

@@ -4,6 +4,7 @@ import type { HarmlessEnrollments } from '../../operators/dangerous-acts/dangero
 import { parseRegistrationIfMatch, registrationStateJson } from '../../provisioning/wire-registration.ts'
 import { announceNextPage, requestedPage } from '../paging.ts'
 import type { Routes } from '../routes.ts'
+import type { Act } from '../stated-access.ts'
 import { QueryBody } from './enrollment-bodies.ts'
 import { requireWholeCollection } from './enrollment-query.ts'
 import { requireProvisioningRight } from './provisioning-access.ts'
@@ -15,7 +16,8 @@ const IdParams = Type.Object({ id: Type.String() })
 export function registrationStateRoutes(routes: Routes, parts: { door: Door; enrollments: HarmlessEnrollments }): void {
   const { door, enrollments } = parts
   const read = requireProvisioningRight(door, 'RegistrationStatusRead')
-  const write = (act: string) => requireProvisioningRight(door, 'RegistrationStatusWrite', { name: act })
+  const before: Act['before'] = async ({ id = '' }) => registrationStateJson(await enrollments.getRegistration(id))
+  const write = (act: string) => requireProvisioningRight(door, 'RegistrationStatusWrite', { name: act, before })
 
   routes.get(
     '/registrations/:id',

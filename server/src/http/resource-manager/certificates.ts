@@ -47,8 +47,7 @@ export function certificateRoutes(
   const { authorities, dangerous, access } = parts
   const one = `${base}/certificates/:certificate`
   const place = placeIn(collection)
-  const before: Act['before'] = async ({ subscription = '', group = '', resource = '', certificate = '' }) =>
-    certificateJson(await authorities.get(registerOf(resource), certificate), place({ subscription, group, resource }))
+  const before = stateIn(authorities, { collection, registerOf })
 
   routes.get(
     `${base}/certificates`,
@@ -113,11 +112,12 @@ export function possessionRoutes(
   const { authorities, access } = parts
   const one = `${base}/certificates/:certificate`
   const place = placeIn(collection)
+  const before = stateIn(authorities, { collection, registerOf })
 
   routes.post(
     `${one}/generateVerificationCode`,
     {
-      ...access.may('authorities.write', { name: 'authority.issue-code' }),
+      ...access.may('authorities.write', { name: 'authority.issue-code', before }),
       schema: { tags, summary: 'Issue a verification code', params: CertificateParams },
     },
     async ({ params, headers }) => {
@@ -130,7 +130,7 @@ export function possessionRoutes(
   routes.post(
     `${one}/verify`,
     {
-      ...access.may('authorities.write', { name: 'authority.prove' }),
+      ...access.may('authorities.write', { name: 'authority.prove', before }),
       schema: { tags, summary: 'Prove possession', params: CertificateParams, body: VerificationBody },
     },
     async (request) => {
@@ -142,6 +142,16 @@ export function possessionRoutes(
       return certificateJson(await authorities.verify(hub, params.certificate, expected, proof, peer), place(params))
     },
   )
+}
+
+/** The entry as it stands before an act. */
+function stateIn(
+  authorities: HarmlessAuthorities,
+  { collection, registerOf }: Pick<CertificateCollection, 'collection' | 'registerOf'>,
+): NonNullable<Act['before']> {
+  const place = placeIn(collection)
+  return async ({ subscription = '', group = '', resource = '', certificate = '' }) =>
+    certificateJson(await authorities.get(registerOf(resource), certificate), place({ subscription, group, resource }))
 }
 
 function placeIn(collection: CertificateCollection['collection']) {

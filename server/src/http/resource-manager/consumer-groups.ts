@@ -4,6 +4,7 @@ import type { Consumers } from '../../hub/telemetry/consumers.ts'
 import type { Hubs } from '../../hub/hubs.ts'
 import { printable } from '../../model/ids.ts'
 import type { Routes } from '../routes.ts'
+import type { Act } from '../stated-access.ts'
 import type { ManagementAccess } from '../management/access.ts'
 import { HUB_BASE, hubNamed } from './iot-hubs.ts'
 import { ResourceParams, resourceId } from './resource-paths.ts'
@@ -25,6 +26,15 @@ export function consumerGroupRoutes(
       throw new HubError('argument-invalid', `There is no endpoint '${printable(endpoint)}': a hub has 'events'.`)
     return hubNamed(hubs, resource).name
   }
+  const knownGroup = async (path: { resource: string; endpoint: string; consumerGroup: string }): Promise<string> => {
+    const known = await consumers.groups(hubOf(path))
+    const name = known.find((group) => group.toLowerCase() === path.consumerGroup.toLowerCase())
+    if (name !== undefined) return name
+    throw new HubError('consumer-group-not-found', `There is no consumer group '${printable(path.consumerGroup)}'.`)
+  }
+  const before: Act['before'] = async ({ resource = '', endpoint = '', consumerGroup = '' }) => ({
+    name: await knownGroup({ resource, endpoint, consumerGroup }),
+  })
 
   routes.get(
     all,
@@ -37,21 +47,12 @@ export function consumerGroupRoutes(
   routes.get(
     one,
     { ...access.may('server.read'), schema: { tags, summary: 'Show a consumer group', params: ConsumerGroupParams } },
-    async ({ params }) => {
-      const known = await consumers.groups(hubOf(params))
-      const name = known.find((group) => group.toLowerCase() === params.consumerGroup.toLowerCase())
-      if (name === undefined)
-        throw new HubError(
-          'consumer-group-not-found',
-          `There is no consumer group '${printable(params.consumerGroup)}'.`,
-        )
-      return consumerGroupJson(name, params)
-    },
+    async ({ params }) => consumerGroupJson(await knownGroup(params), params),
   )
   routes.put(
     one,
     {
-      ...access.may('consumer-groups.write', { name: 'consumer-group.create' }),
+      ...access.may('consumer-groups.write', { name: 'consumer-group.create', before }),
       schema: { tags, summary: 'Create a consumer group', params: ConsumerGroupParams },
     },
     async ({ params }) => {
@@ -66,7 +67,7 @@ export function consumerGroupRoutes(
   routes.delete(
     one,
     {
-      ...access.may('consumer-groups.write', { name: 'consumer-group.delete' }),
+      ...access.may('consumer-groups.write', { name: 'consumer-group.delete', before }),
       schema: { tags, summary: 'Delete a consumer group', params: ConsumerGroupParams },
     },
     async ({ params }, reply) => {

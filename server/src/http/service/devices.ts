@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import type { Static } from 'typebox'
 import { HubError } from '../../errors.ts'
 import type { Door } from '../../hub/door/authenticate.ts'
 import type { Devices } from '../../hub/registry/devices.ts'
@@ -7,6 +8,8 @@ import type { Device } from '../../model/device.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import { parseDeviceId } from '../../model/ids.ts'
 import type { Routes } from '../routes.ts'
+import { statesOf } from '../stated-access.ts'
+import type { Act } from '../stated-access.ts'
 import { BulkBody, bulkResultJson, toBulkOperations } from './bulk-json.ts'
 import { DeviceBody, deviceJson } from './device-json.ts'
 import { hubOf, requireRight } from './service-access.ts'
@@ -45,8 +48,14 @@ export function deviceReadRoutes(routes: Routes, { door, devices, sessions }: Re
 }
 
 export function deviceWriteRoutes(routes: Routes, { door, devices, sessions }: RegistryParts): void {
-  const write = (act: string) => requireRight(door, 'RegistryWrite', { name: act })
   const show = showDevice(sessions)
+  const before: Act['before'] = async ({ deviceId = '' }, request) =>
+    show(await devices.get(hubOf(request), parseDeviceId(deviceId)))
+  const allBefore: Act['before'] = async (_, request) => {
+    const ids = (request.body as Static<typeof BulkBody>).map(({ id }) => id)
+    return statesOf(ids, async (id) => show(await devices.get(hubOf(request), parseDeviceId(id))))
+  }
+  const write = (act: string, state = before) => requireRight(door, 'RegistryWrite', { name: act, before: state })
 
   routes.put(
     '/devices/:deviceId',
@@ -81,7 +90,7 @@ export function deviceWriteRoutes(routes: Routes, { door, devices, sessions }: R
   routes.post(
     '/devices',
     {
-      ...write('device.bulk'),
+      ...write('device.bulk', allBefore),
       bodyLimit: BULK_BYTES,
       schema: { tags, summary: 'Change up to 100 devices', body: BulkBody },
     },
