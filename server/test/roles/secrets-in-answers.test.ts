@@ -76,7 +76,7 @@ async function plant(server: RunningServer): Promise<readonly Secret[]> {
   await operate('/enrollments/line', 'PUT', custom('planted-in-enrollment'))
   const certificate = encodePem('CERTIFICATE', (await makeRoot('Line')).der)
   await operate('/hubs/plant/authorities/line', 'PUT', { certificate })
-  const { code } = await operate('/hubs/plant/authorities/line/code', 'POST')
+  const { verificationCode: code } = await operate('/hubs/plant/authorities/line/code', 'POST')
   assert.ok(code.length >= 32)
   return [
     ['planted-in-webhook', 'webhooks.write'],
