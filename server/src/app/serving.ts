@@ -71,6 +71,7 @@ export async function openServing(
     metrics: context.metrics,
     log,
   })
+  kept.operators.onLoss((ground) => hub.holders.end(ground, 'revoked'))
   const steering = openSteering(context, kept, hub, identity)
   const gate = await openGate(context, kept, hub, provisioning, steering)
   const http = await serveHttp(listeners.https, {

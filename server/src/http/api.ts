@@ -15,6 +15,7 @@ import type { TrustAnchors } from '../hub/authorities/trust-anchors.ts'
 import type { Crls } from '../hub/revocation/crls.ts'
 import type { PathTrust } from '../hub/revocation/path-trust.ts'
 import type { Revocations } from '../hub/revocation/revocations.ts'
+import type { Holders } from '../hub/holders.ts'
 import type { Consumers } from '../hub/telemetry/consumers.ts'
 import type { Devices } from '../hub/registry/devices.ts'
 import type { ExpiryWatch } from '../hub/authorities/expiry-watch.ts'
@@ -67,6 +68,7 @@ export interface HttpParts {
   readonly hubs: Hubs
   readonly devices: Devices
   readonly sessions: Sessions
+  readonly holders: Holders
   readonly telemetry: Telemetry
   readonly consumers: Consumers
   readonly anchors: TrustAnchors

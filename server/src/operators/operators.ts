@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { HubError } from '../errors.ts'
+import { operatorGround } from '../model/ground.ts'
+import type { Ground } from '../model/ground.ts'
 import { printable } from '../model/ids.ts'
 import { OPERATOR_NAME, OWNER_NAME, roleMay } from '../model/operator.ts'
 import type { Operator, OperatorCredential, Role } from '../model/operator.ts'
@@ -50,6 +52,7 @@ export class Operators {
   #operators: readonly Operator[]
   #ownerToken: string | null
   #hadSecondPerson: boolean
+  #onLoss: (ground: Ground) => void = () => {}
   #writing: Promise<unknown> = Promise.resolve()
 
   static async open(parts: { settings: SettingStore; clock: Clock; random: Randomness }): Promise<Operators> {
@@ -73,6 +76,11 @@ export class Operators {
     this.#hadSecondPerson = hadSecondPerson || operators.some((each) => isIndependent(each))
   }
 
+  /** Told of each log-in that is revoked or replaced, once it lets nobody in any more. For the life of the server. */
+  onLoss(listener: (ground: Ground) => void): void {
+    this.#onLoss = listener
+  }
+
   /** Whether the owner's token was ever made. */
   get hasOwnerToken(): boolean {
     return this.#ownerToken !== null
@@ -86,6 +94,7 @@ export class Operators {
     const token = TOKEN_PREFIX + Buffer.from(this.#random.bytes(TOKEN_BYTES)).toString('base64url')
     await this.#settings.put(OWNER_TOKEN, digestOf(token))
     this.#ownerToken = digestOf(token)
+    this.#onLoss(groundOf({ name: OWNER_NAME, credential: null }))
     return token
   }
 
@@ -297,8 +306,18 @@ export class Operators {
     await this.#writing
     const changed = make(this.#operators)
     await this.#settings.put(OPERATORS, JSON.stringify(changed))
+    const before = this.#operators
     this.#operators = changed
+    for (const { name, credentials } of before) {
+      for (const credential of credentials)
+        if (this.#find(({ id }) => id === credential.id) === null) this.#onLoss(groundOf({ name, credential }))
+    }
   }
+}
+
+/** What a request that goes on by this log-in rests on. */
+export function groundOf({ name, credential }: Pick<AuthenticatedOperator, 'name' | 'credential'>): Ground {
+  return operatorGround(name, credential?.id ?? 'token')
 }
 
 /** Whether he could approve by a log-in that whoever made him does not have. */

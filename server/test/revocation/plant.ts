@@ -30,6 +30,8 @@ interface Asked {
   readonly body?: unknown
   readonly identity?: TestIdentity
   readonly headers?: Readonly<Record<string, string>>
+  /** In the place of the operator's. */
+  readonly authorization?: string
 }
 
 export type Plant = Awaited<ReturnType<typeof openPlant>>
@@ -71,6 +73,15 @@ export async function openPlant(t: TestContext) {
     client.send(connect({ clientId: id, userName: `${HOSTS[hub]}/${id}/?api-version=2021-04-12` }))
     return client
   }
+  /** A TLS client without a certificate that says CONNECT. */
+  const say = async (packet: Buffer): Promise<RawClient> => {
+    const socket = tlsConnect({ host: '127.0.0.1', port: app.ports.mqtt, servername: HOSTS[HOME] ?? '', ca: rootPem })
+    await once(socket, 'secureConnect')
+    t.after(() => socket.destroy())
+    const client = new RawClient(socket)
+    client.send(packet)
+    return client
+  }
   await operate(`/hubs/${HOME}/authorities/root`, 'PUT', { certificate: root.pem, verified: true })
 
   return {
@@ -82,6 +93,11 @@ export async function openPlant(t: TestContext) {
     refused,
     dial,
     returnCode,
+    say,
+    rootPem,
+    get ports() {
+      return app.ports
+    },
     /** Of CRLs over plain HTTP. */
     get crlPort() {
       return app.ports.crl ?? 0
@@ -99,6 +115,11 @@ export async function openPlant(t: TestContext) {
       const client = await dial(id, identity, hub)
       assert.equal(await returnCode(client), 0)
       return client
+    },
+    /** A device that proves itself by a token. */
+    async withToken(id: string, token: string): Promise<RawClient> {
+      const userName = `${HOSTS[HOME]}/${id}/?api-version=2021-04-12`
+      return say(connect({ clientId: id, userName, password: token }))
     },
     /** The refusal that a connect meets. */
     async refusal(id: string, identity: TestIdentity, hub = HOME) {
@@ -159,7 +180,7 @@ function send(
   ca: string,
   token: string,
   path: string,
-  { method = 'GET', body, identity, headers }: Asked,
+  { method = 'GET', body, identity, headers, authorization = identity ? '' : `Bearer ${token}` }: Asked,
 ): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   const bytes = body === undefined ? undefined : JSON.stringify(body)
@@ -176,7 +197,7 @@ function send(
     headers: {
       host: 'plant.test',
       ...headers,
-      authorization: identity ? '' : `Bearer ${token}`,
+      authorization,
       ...(bytes === undefined
         ? {}
         : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(bytes) }),

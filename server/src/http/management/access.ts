@@ -1,9 +1,13 @@
 import type { FastifyRequest } from 'fastify'
+import { certificateId, parseCertificate } from '@holdfast/pki'
 import type { AuditLog } from '../../audit/audit-log.ts'
 import { HubError } from '../../errors.ts'
 import type { Finding } from '../../hub/findings/finding.ts'
 import { ofPeer } from '../../hub/refusals/refusals.ts'
 import type { Refusals } from '../../hub/refusals/refusals.ts'
+import type { Holders, LossReason } from '../../hub/holders.ts'
+import { certificateGround } from '../../model/ground.ts'
+import type { Ground } from '../../model/ground.ts'
 import { roleMay } from '../../model/operator.ts'
 import type { OperatorRight } from '../../model/operator.ts'
 import type { Peer } from '../../model/peer.ts'
@@ -13,6 +17,7 @@ import type { CertificateLogInParts } from '../../operators/certificate-log-in.t
 import type { HarmlessOperators } from '../../operators/dangerous-acts/dangerous-acts.ts'
 import { addressKeyOf } from '../../net/admission.ts'
 import { FailedLogIns } from '../../operators/failed-log-ins.ts'
+import { groundOf } from '../../operators/operators.ts'
 import type { AuthenticatedOperator, LogInFailure } from '../../operators/operators.ts'
 import { authorizationOf, bearerTokenOf } from '../authorization.ts'
 import { peerOfRequest } from '../request-peer.ts'
@@ -29,6 +34,7 @@ export interface OperatorRoute {
 interface AccessParts extends CertificateLogInParts {
   readonly operators: Pick<HarmlessOperators, 'byToken' | 'byCertificate'>
   readonly refusals: Refusals
+  readonly holders: Pick<Holders, 'hold' | 'release' | 'moment'>
   readonly audit: AuditLog
 }
 
@@ -60,6 +66,35 @@ export class ManagementAccess {
     const operator = this.#operators.get(request)
     if (operator === undefined) throw new HubError('internal', 'This route lets requests in without a log-in.')
     return operator
+  }
+
+  /**
+   * For a request that waits: `lost` is called at once when the operator's log-in ends. Resolves with the way to stop;
+   * rejects as it was let in, should the log-in have ended meanwhile.
+   */
+  async hold(request: FastifyRequest, lost: (error: HubError) => void): Promise<() => void> {
+    const { holders } = this.#parts
+    const operator = this.operatorOf(request)
+    const peer = peerOfRequest(request)
+    const holder = {
+      grounds: [groundOf(operator), ...this.#certificatesOf(operator, peer)],
+      expiresAt: operator.credential?.expires ?? null,
+      asOf: holders.moment,
+      leaf: operator.method === 'certificate' ? peer.chain[0] : undefined,
+      lost: (reason: LossReason) => lost(endOf(reason)),
+    }
+    holders.hold(holder)
+    const again = await this.#logIn(request, peer)
+    if (!('rule' in again)) return () => holders.release(holder)
+    holders.release(holder)
+    throw this.#refuse(peer, again)
+  }
+
+  /** Whichever hub revokes one of them. */
+  #certificatesOf({ method }: AuthenticatedOperator, { chain }: Peer): readonly Ground[] {
+    if (method !== 'certificate') return []
+    const ids = chain.map((der) => certificateId(parseCertificate(der)))
+    return this.#parts.hubs.all().flatMap(({ name }) => ids.map((id) => certificateGround(name, id)))
   }
 
   /** Rejects with `unauthorized`, `forbidden`, or `throttled` while somebody tries again and again. */
@@ -125,3 +160,9 @@ type Failure =
   | LogInFailure
   | { readonly rule: Extract<RefusalRule, 'token-missing'>; readonly principal: null }
   | (Pick<Finding, 'rule' | 'message' | 'remedy'> & { readonly principal: string })
+
+function endOf(reason: LossReason): HubError {
+  if (reason === 'credential-expired')
+    return new HubError('credential-expired', 'The log-in of this request has expired.')
+  return new HubError('unauthorized', 'The log-in of this request was revoked.')
+}

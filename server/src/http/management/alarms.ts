@@ -27,7 +27,7 @@ export interface AlarmParts {
 
 /** What an operator is to look at, newest first, with the evidence; `wait` with `after` follows what comes. */
 export function alarmRoutes(routes: Routes, { alarms, access }: AlarmParts): void {
-  const followers = new Followers(routes)
+  const followers = new Followers(routes, access)
   routes.get(
     '/holdfast/v1/alarms',
     { ...access.may('alarms.read'), schema: { tags, summary: 'List or follow', querystring: ListQuery } },

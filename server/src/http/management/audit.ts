@@ -33,7 +33,7 @@ export interface AuditRoutesParts {
 
 /** The audit log, line by line as it lies on the disk, so that a copy can be verified elsewhere. */
 export function auditRoutes(routes: Routes, { audit, dangerous, access }: AuditRoutesParts): void {
-  const followers = new Followers(routes)
+  const followers = new Followers(routes, access)
   routes.get(
     '/holdfast/v1/audit',
     { ...access.may('audit.read'), schema: { tags, summary: 'List or follow, oldest first', querystring: ListQuery } },

@@ -42,7 +42,7 @@ export interface RefusalParts {
 
 /** What was refused and why, newest first; `wait` with `after` follows what comes. */
 export function refusalRoutes(routes: Routes, { refusals, clock, access }: RefusalParts): void {
-  const followers = new Followers(routes)
+  const followers = new Followers(routes, access)
 
   routes.get(
     '/holdfast/v1/refusals',
