@@ -180,3 +180,38 @@ test('what SDKs and the command line change by the other APIs is told as fully: 
   assert.match(shown(of('device.bulk', 'intent')[0]?.before), /"status":"disabled"/)
   for (const secret of [code, 'hall 9']) assert.ok(!shown(entries).includes(secret), `${secret} is in the log`)
 })
+
+test('every other act tells what stood before it, too', async (t) => {
+  const server = await startServer(t)
+  const root = await makeRoot('Plant root')
+  const hub = '/hubs/plant'
+  const operate = async (path: string, method: 'PUT' | 'POST' | 'DELETE', body?: object) => {
+    const answer = await server.operate(`${hub}${path}`, { method, ...(body && { body }) })
+    assert.ok(answer.status < 300, `${path}: ${answer.text}`)
+    return answer.json
+  }
+  await operate('/authorities/line', 'PUT', { certificate: root.pem })
+  await operate('/authorities/line/code', 'POST')
+  await operate('/devices/d1', 'PUT', { authentication: { type: 'certificateAuthority' } })
+  await operate('/devices/d1/duplicates', 'PUT', { policy: 'refuse-new' })
+  await operate('/devices/d1/duplicates', 'PUT', { policy: null })
+  await operate('/policies/service/rotate', 'POST', { key: 'primary' })
+  const { id: hook } = await operate('/webhooks', 'POST', { url: 'https://hooks.example.com/x' })
+  await operate(`/webhooks/${hook}`, 'DELETE')
+  await operate('/revocation-rules', 'PUT', { authority: 'line', policy: 'require' })
+  await operate('/revocation-rules', 'PUT', { authority: 'line', policy: 'prefer' })
+  const held = await operate('/revocations', 'POST', { device: 'd1', reason: 'certificateHold' })
+  await operate('/revocations/lift', 'POST', { id: held.revocations[0].id })
+
+  const entries = await entriesOf(server)
+  const before = (act: string) =>
+    JSON.stringify(entries.findLast((entry) => entry.act === act && entry.kind === 'intent')?.before)
+  assert.match(before('authority.issue-code'), /"subject":"CN=Plant root"/)
+  assert.match(before('device.set-duplicates'), /"duplicates":"refuse-new"/)
+  assert.match(before('policy.rotate'), /"name":"service".*"primaryKey":"\(secret [0-9a-f]{16}\)"/)
+  assert.match(before('webhook.delete'), /"url":"https:\/\/hooks\.example\.com\//)
+  assert.match(before('revocation-rule.set'), /"policy":"require"/)
+  assert.match(before('revocation.lift'), /"reason":"certificateHold"/)
+  assert.equal(entries.find(({ act }) => act === 'revocation.revoke')?.who.name, 'owner')
+  assert.equal(held.revocations[0].by, 'owner')
+})

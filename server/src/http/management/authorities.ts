@@ -37,8 +37,7 @@ export interface AuthorityParts {
 
 /** The register of CAs for the operator. Without If-Match a change goes to whatever version is there. */
 export function authorityRoutes(routes: Routes, { hubs, authorities, dangerous, access }: AuthorityParts): void {
-  const before: Act['before'] = async ({ hub = '', name = '' }) =>
-    authorityJson(await authorities.get(hubNamed(hubs, hub).name, name))
+  const before = stateIn(hubs, authorities)
   routes.get(
     ALL,
     { ...access.may('authorities.read'), schema: { tags, summary: 'List', params: HubParams } },
@@ -101,10 +100,11 @@ export function authorityRoutes(routes: Routes, { hubs, authorities, dangerous, 
 
 /** The two steps that prove possession of a CA's key. */
 export function authorityProofRoutes(routes: Routes, { hubs, authorities, access }: AuthorityParts): void {
+  const before = stateIn(hubs, authorities)
   routes.post(
     `${ONE}/code`,
     {
-      ...access.may('authorities.write', { name: 'authority.issue-code' }),
+      ...access.may('authorities.write', { name: 'authority.issue-code', before }),
       schema: { tags, summary: 'Issue a verification code', params: AuthorityParams },
     },
     async ({ params, headers }) => {
@@ -115,7 +115,7 @@ export function authorityProofRoutes(routes: Routes, { hubs, authorities, access
   routes.post(
     `${ONE}/proof`,
     {
-      ...access.may('authorities.write', { name: 'authority.prove' }),
+      ...access.may('authorities.write', { name: 'authority.prove', before }),
       schema: { tags, summary: 'Prove possession', params: AuthorityParams, body: ProofBody },
     },
     async (request) => {
@@ -127,6 +127,11 @@ export function authorityProofRoutes(routes: Routes, { hubs, authorities, access
       )
     },
   )
+}
+
+/** The entry as it stands before an act. */
+function stateIn(hubs: Hubs, authorities: AuthorityParts['authorities']): NonNullable<Act['before']> {
+  return async ({ hub = '', name = '' }) => authorityJson(await authorities.get(hubNamed(hubs, hub).name, name))
 }
 
 function expectedOf(headers: { 'if-match'?: string | undefined }): ExpectedEtag {

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import type { Hubs } from '../../hub/hubs.ts'
+import type { Devices } from '../../hub/registry/devices.ts'
 import type { Operations } from '../../hub/operations/operations.ts'
 import type { Quarantine } from '../../hub/sessions/quarantine.ts'
 import type { Device } from '../../model/device.ts'
@@ -7,6 +8,7 @@ import { DUPLICATE_POLICIES } from '../../model/device.ts'
 import { parseDeviceId } from '../../model/ids.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import type { Routes } from '../routes.ts'
+import type { Act } from '../stated-access.ts'
 import type { ManagementAccess } from './access.ts'
 import { quarantineJson } from './devices.ts'
 
@@ -24,6 +26,7 @@ const DEVICE = '/holdfast/v1/hubs/:hub/devices/:deviceId'
 
 export interface DuplicateRoutesParts {
   readonly hubs: Hubs
+  readonly devices: Pick<Devices, 'get'>
   readonly quarantine: Quarantine
   readonly operations: Pick<Operations, 'released'>
   readonly access: ManagementAccess
@@ -31,11 +34,13 @@ export interface DuplicateRoutesParts {
 
 /** What happens to a device that connects twice at once. */
 export function duplicateRoutes(routes: Routes, parts: DuplicateRoutesParts): void {
-  const { hubs, quarantine, operations, access } = parts
+  const { hubs, devices, quarantine, operations, access } = parts
+  const before: Act['before'] = async ({ hub = '', deviceId = '' }) =>
+    stateJson(await devices.get(hubNamed(hubs, hub).name, parseDeviceId(deviceId)))
   routes.put(
     `${DEVICE}/duplicates`,
     {
-      ...access.may('devices.write', { name: 'device.set-duplicates' }),
+      ...access.may('devices.write', { name: 'device.set-duplicates', before }),
       schema: { tags, summary: 'Set the policy of duplicates', params: DeviceParams, body: PolicyBody },
     },
     async ({ params, body }) =>
@@ -46,7 +51,7 @@ export function duplicateRoutes(routes: Routes, parts: DuplicateRoutesParts): vo
   routes.post(
     `${DEVICE}/release`,
     {
-      ...access.may('quarantine.release', { name: 'device.release' }),
+      ...access.may('quarantine.release', { name: 'device.release', before }),
       schema: { tags, summary: 'Release from quarantine', params: DeviceParams },
     },
     async ({ params, ip }) => {

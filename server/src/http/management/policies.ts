@@ -32,6 +32,12 @@ export function policyRoutes(routes: Routes, parts: PolicyParts): void {
     return policyJson(await renewPolicyKey(owner, name, key, parts), maySee(request))
   }
 
+  // The keys are shown as digests: whether it was this one that went can be told.
+  const stateOf = async (owner: PolicyOwner, name: string) => {
+    const policy = await policies.get(owner, name)
+    return policy === null ? null : policyJson(policy, true)
+  }
+
   routes.get(
     '/holdfast/v1/hubs/:hub/policies',
     {
@@ -53,7 +59,10 @@ export function policyRoutes(routes: Routes, parts: PolicyParts): void {
   routes.post(
     '/holdfast/v1/hubs/:hub/policies/:name/rotate',
     {
-      ...access.may('policies.rotate', { name: 'policy.rotate' }),
+      ...access.may('policies.rotate', {
+        name: 'policy.rotate',
+        before: ({ hub = '', name = '' }) => stateOf({ kind: 'hub', hub: hubNamed(hubs, hub).name }, name),
+      }),
       schema: {
         tags,
         summary: 'Renew a key',
@@ -69,7 +78,10 @@ export function policyRoutes(routes: Routes, parts: PolicyParts): void {
   routes.post(
     '/holdfast/v1/provisioning/policies/:name/rotate',
     {
-      ...access.may('policies.rotate', { name: 'policy.rotate' }),
+      ...access.may('policies.rotate', {
+        name: 'policy.rotate',
+        before: ({ name = '' }) => stateOf({ kind: 'provisioning' }, name),
+      }),
       schema: { tags, summary: 'Renew a key', params: Type.Object({ name: Type.String() }), body: KeyBody },
     },
     async (request) => rotate({ kind: 'provisioning' }, request.params.name, request.body.key, request),

@@ -97,7 +97,17 @@ export function revocationRoutes(routes: Routes, parts: RevocationRoutesParts): 
   routes.post(
     `${all}/lift`,
     {
-      ...access.may('revocations.write', { name: 'revocation.lift' }),
+      ...access.may('revocations.write', {
+        name: 'revocation.lift',
+        before: async ({ hub = '' }, { body }) => {
+          const { id } = body as Static<typeof LiftBody>
+          const found = revocations
+            .facts(hubNamed(hubs, hub).name)
+            .rows()
+            .find((row) => row.id === id)
+          return found === undefined ? null : revocationJson(found)
+        },
+      }),
       schema: { tags, summary: 'Lift a certificateHold', params: HubParams, body: LiftBody },
     },
     async (request) => {
@@ -143,7 +153,15 @@ export function crlRoutes(routes: Routes, parts: RevocationRoutesParts): void {
   routes.put(
     rules,
     {
-      ...access.may('revocations.write', { name: 'revocation-rule.set' }),
+      ...access.may('revocations.write', {
+        name: 'revocation-rule.set',
+        before: async ({ hub = '' }, { body }) => {
+          const { name } = hubNamed(hubs, hub)
+          const issuer = await authorityOf(name, (body as Static<typeof RuleBody>).authority, parts)
+          const rule = revocations.facts(name).ruleOf(issuer)
+          return rule === undefined ? null : ruleJson(rule)
+        },
+      }),
       schema: { tags, summary: 'Set the rule of a CA', params: HubParams, body: RuleBody },
     },
     async (request) => {

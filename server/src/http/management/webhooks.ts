@@ -5,6 +5,7 @@ import { EVENT_CATEGORIES } from '../../model/message.ts'
 import type { Webhook } from '../../model/webhook.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import type { Routes } from '../routes.ts'
+import type { Act } from '../stated-access.ts'
 import type { ManagementAccess } from './access.ts'
 import { shownAddress } from './shown-address.ts'
 
@@ -33,6 +34,10 @@ export interface WebhookRoutesParts {
 
 /** Where the events of a hub are posted to. The secret that signs them is told once, when the webhook is made. */
 export function webhookRoutes(routes: Routes, { hubs, webhooks, access }: WebhookRoutesParts): void {
+  const before: Act['before'] = async ({ hub = '', id = '' }) => {
+    const found = (await webhooks.list(hubNamed(hubs, hub).name)).find((webhook) => webhook.id === id)
+    return found === undefined ? null : webhookJson(found)
+  }
   routes.get(
     ALL,
     { ...access.may('webhooks.read'), schema: { tags, summary: 'List', params: HubParams } },
@@ -57,7 +62,7 @@ export function webhookRoutes(routes: Routes, { hubs, webhooks, access }: Webhoo
   routes.post(
     `${ALL}/:id/enable`,
     {
-      ...access.may('webhooks.write', { name: 'webhook.enable' }),
+      ...access.may('webhooks.write', { name: 'webhook.enable', before }),
       schema: { tags, summary: 'Enable again', params: WebhookParams },
     },
     async ({ params }) => webhookJson(await webhooks.enable(hubNamed(hubs, params.hub).name, params.id)),
@@ -65,7 +70,7 @@ export function webhookRoutes(routes: Routes, { hubs, webhooks, access }: Webhoo
   routes.delete(
     `${ALL}/:id`,
     {
-      ...access.may('webhooks.write', { name: 'webhook.delete' }),
+      ...access.may('webhooks.write', { name: 'webhook.delete', before }),
       schema: { tags, summary: 'Delete', params: WebhookParams },
     },
     async ({ params }, reply) => {
