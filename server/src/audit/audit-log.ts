@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
-import { readFile, unlink } from 'node:fs/promises'
+import { mkdirSync, statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -15,7 +15,9 @@ import { PRUNED } from './entry.ts'
 import type { AuditEntry, AuditRecord } from './entry.ts'
 import { findEnd } from './recover.ts'
 import type { End } from './recover.ts'
-import { describeClosed, digestOf, firstEntryOf, segmentPath } from './segments.ts'
+import { judgePrune, removeFiles } from './pruning.ts'
+import type { PruneOrder } from './pruning.ts'
+import { describeClosed, segmentPath } from './segments.ts'
 import type { ClosedSegment, Segment } from './segments.ts'
 import { SigningKeys } from './signing-key.ts'
 import type { SigningKey } from './signing-key.ts'
@@ -40,14 +42,6 @@ export interface AuditLogOptions {
   /** Smaller in tests. */
   readonly segmentBytes?: number
   readonly warnBytes?: number
-}
-
-/** Which entries go, by whoever holds a copy of them. */
-export interface PruneOrder {
-  /** Sequence of the last one; it must be the last of a file. */
-  readonly upTo: number
-  /** SHA-256, hex, of the lines of all of them: whoever knows it has read them. */
-  readonly sha256: string
 }
 
 type Step = (chain: Chain) => void
@@ -184,49 +178,24 @@ export class AuditLog {
 
   /**
    * Takes the oldest files off, after that is written down and signed. What stays begins with a checkpoint, which holds the
-   * hash of the last entry that went. Rejects with `argument-invalid` unless it is the end of a file, and with
-   * `precondition-failed` for who does not know what is in them. A crash in between leaves files for the next time.
+   * hash of the last entry that went. Rejects as `judgePrune` does. A crash in between leaves files for the next time.
    */
-  async prune(
-    { upTo, sha256 }: PruneOrder,
-    by: Pick<AuditRecord, 'who' | 'from' | 'trackingId'>,
-  ): Promise<ClosedSegment> {
-    const next = this.#segments.findIndex(({ first }) => first === upTo + 1)
-    const gone = this.#segments.slice(0, Math.max(0, next))
-    const [oldest, following] = [gone[0], this.#segments[next]]
-    if (oldest === undefined || following === undefined)
-      throw new HubError('argument-invalid', `Entry ${upTo} is not the last of a file of the log that is complete.`)
+  async prune(order: PruneOrder, by: Pick<AuditRecord, 'who' | 'from' | 'trackingId'>): Promise<ClosedSegment> {
     if (this.#isPruning) throw new HubError('throttled', 'The audit log is being pruned.', { retryAfter: 5 })
     this.#isPruning = true
     try {
-      if ((await digestOf(gone)) !== sha256)
-        throw new HubError(
-          'precondition-failed',
-          `The copy does not hold entries ${oldest.first} to ${upTo} as they are here: export them again. Nothing was pruned.`,
-        )
-      const { previous: hash, time: until } = await firstEntryOf(following)
-      const bytes = gone.reduce((sum, { path }) => sum + statSync(path).size, 0)
-      const detail = { from: oldest.first, upTo, hash, sha256 }
+      const { files, pruned, hash } = await judgePrune(this.#segments, order)
+      const detail = { from: pruned.first, ...order, hash }
       await this.append({ ...by, kind: 'event', act: PRUNED, detail })
       await this.checkpoint()
-      await this.#remove(gone, bytes)
-      return { first: oldest.first, last: upTo, bytes, until }
+      this.#segments = this.#segments.slice(files.length)
+      this.#closedBytes -= pruned.bytes
+      this.#warnAt = this.#options.warnBytes ?? WARN_BYTES
+      this.#tellSize()
+      await removeFiles(this.#options.folder, files)
+      return pruned
     } finally {
       this.#isPruning = false
-    }
-  }
-
-  async #remove(gone: readonly Segment[], bytes: number): Promise<void> {
-    this.#segments = this.#segments.slice(gone.length)
-    this.#closedBytes -= bytes
-    this.#warnAt = this.#options.warnBytes ?? WARN_BYTES
-    this.#tellSize()
-    for (const { path } of gone) await unlink(path)
-    const folder = openSync(this.#options.folder, 'r')
-    try {
-      fsyncSync(folder)
-    } finally {
-      closeSync(folder)
     }
   }
 

@@ -1,4 +1,5 @@
-import type { AuditLog, PruneOrder } from '../../audit/audit-log.ts'
+import type { AuditLog } from '../../audit/audit-log.ts'
+import type { PruneOrder } from '../../audit/pruning.ts'
 import type { ClosedSegment } from '../../audit/segments.ts'
 import type { Asker, SecondPerson } from '../second-person.ts'
 
