@@ -63,8 +63,13 @@ function addSearch(group: Command): void {
       const { first, sequence } = await auditState(access)
       if (first > 1)
         process.stderr.write(`entries 1 to ${first - 1} are not searched: they were moved into an archive\n`)
-      for await (const line of linesOf(access, { after: first - 1, until: sequence }))
-        if (fits(line, options)) show(line, options)
+      let found = 0
+      for await (const line of linesOf(access, { after: first - 1, until: sequence })) {
+        if (!fits(line, options)) continue
+        found += 1
+        show(line, options)
+      }
+      if (found === 0) process.stderr.write('no entry fits\n')
     })
   addAccessOptions(command).addHelpText(
     'after',

@@ -17,6 +17,7 @@ interface Credential {
   readonly created: string
   readonly expires: string | null
   readonly subject?: string
+  readonly madeBy: string | null
 }
 
 interface OperatorResource {
@@ -158,8 +159,10 @@ function addList(group: Command): void {
       if (value.length === 0) return print('there is nobody but the owner, who has the token of the first start')
       for (const { name, role, credentials } of value) {
         print(`${name.padEnd(24)} ${role}`)
-        for (const { id, kind, expires, subject } of credentials)
-          print(`  ${kind} ${id}, until ${expires ?? 'revoked'}${subject === undefined ? '' : `, ${subject}`}`)
+        for (const { id, kind, expires, subject, madeBy } of credentials) {
+          const by = madeBy === null ? '' : `, made by ${madeBy}`
+          print(`  ${kind} ${id}, until ${expires ?? 'revoked'}${by}${subject === undefined ? '' : `, ${subject}`}`)
+        }
       }
     })
   addAccessOptions(command)

@@ -123,7 +123,13 @@ export class Operators {
 
   get(name: string): Operator {
     const operator = this.find(name)
-    if (operator === null) throw new HubError('operation-not-found', `There is no operator '${printable(name)}'.`)
+    if (operator === null)
+      throw new HubError(
+        'operation-not-found',
+        name === OWNER_NAME
+          ? 'The owner has one token, which the server makes: it is renewed by removing its file and starting again.'
+          : `There is no operator '${printable(name)}': 'holdfast operator list' names those there are.`,
+      )
     return operator
   }
 
