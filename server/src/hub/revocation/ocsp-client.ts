@@ -1,4 +1,4 @@
-import { certificateId, MAX_OCSP_RESPONSE_BYTES, ocspRequest, ocspUrls, readOcspResponse } from '@holdfast/pki'
+import { MAX_OCSP_RESPONSE_BYTES, ocspRequest, ocspUrls, readOcspResponse } from '@holdfast/pki'
 import type { Certificate, OcspStatus, PathVerifier, Revocation } from '@holdfast/pki'
 import type { Log } from '../../log.ts'
 import type { Metrics, OcspOutcome } from '../../metrics.ts'
@@ -165,6 +165,7 @@ function verdictOf(status: OcspStatus, url: string): Verdict {
   return { revokedAt: status.revokedAt, reason: status.reason, source: `OCSP responder ${url}` }
 }
 
-function keyOf(certificate: Certificate, { spkiKey }: Certificate): string {
-  return certificateId(certificate) + spkiKey
+/** By its bytes: another certificate of this issuer and serial may name another responder. */
+function keyOf({ sha256 }: Certificate, { spkiKey }: Certificate): string {
+  return sha256 + spkiKey
 }
