@@ -24,6 +24,7 @@ interface CreateOptions extends RemoteOptions {
 interface DeviceResource {
   readonly deviceId: string
   readonly status: string
+  readonly revoked: { readonly reason: string } | null
   readonly connectionState: string
   readonly lastActivityTime: string
   readonly authentication: { readonly type: string; readonly symmetricKey?: { readonly primaryKey?: string | null } }
@@ -141,7 +142,7 @@ function addList(group: Command): void {
         if (options.json) printJson(device)
         else
           print(
-            `${device.deviceId.padEnd(32)} ${device.authentication.type.padEnd(22)} ${device.status.padEnd(9)} ${device.connectionState}`,
+            `${device.deviceId.padEnd(32)} ${device.authentication.type.padEnd(22)} ${(device.revoked ? 'revoked' : device.status).padEnd(9)} ${device.connectionState}`,
           )
       }
       if (count === 0 && !options.json) print(`hub '${hub.name}' has no device`)

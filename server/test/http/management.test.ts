@@ -163,3 +163,13 @@ test('a value that is not among those that a place takes is refused with the lis
   assert.equal(await message('/refusals?limit=0'), 'querystring/limit must be >= 1')
   assert.match(await message('/refusals?rule=banana'), /^No cause is called 'banana'; docs\/errors\.md lists all/)
 })
+
+test('a device that was revoked is shown so, whatever its status', async (t) => {
+  const server = await startServer(t)
+  const operate = (path: string, ask: Ask = {}) => operator(server)(`/holdfast/v1/hubs/plant${path}`, ask)
+  await operate('/devices/d1', { method: 'PUT', body: {} })
+  assert.equal((await operate('/devices/d1')).json.revoked, null)
+  await operate('/revocations', { method: 'POST', body: { device: 'd1', reason: 'keyCompromise' } })
+  const { status, revoked } = (await operate('/devices')).json.value[0]
+  assert.deepEqual([status, revoked.reason, revoked.by], ['enabled', 'keyCompromise', 'owner'])
+})

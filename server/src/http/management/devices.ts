@@ -1,10 +1,12 @@
 import { Type } from 'typebox'
 import type { Devices } from '../../hub/registry/devices.ts'
 import type { Hubs } from '../../hub/hubs.ts'
+import type { Revocations } from '../../hub/revocation/revocations.ts'
 import type { Sessions } from '../../hub/sessions/sessions.ts'
 import type { Device } from '../../model/device.ts'
 import { parseIfMatch } from '../../model/etag.ts'
 import { parseDeviceId } from '../../model/ids.ts'
+import type { Revocation } from '../../model/revocation.ts'
 import { hubNamed } from '../resource-manager/iot-hubs.ts'
 import type { Routes } from '../routes.ts'
 import type { Act } from '../stated-access.ts'
@@ -46,13 +48,14 @@ export interface ManagedDeviceParts {
   readonly hubs: Hubs
   readonly devices: Devices
   readonly sessions: Sessions
+  readonly revocations: Pick<Revocations, 'facts'>
   readonly access: ManagementAccess
 }
 
 /** Device identities for the operator. */
 export function managedDeviceRoutes(routes: Routes, parts: ManagedDeviceParts): void {
-  const { hubs, devices, sessions, access } = parts
-  const show = showDevice(sessions)
+  const { hubs, devices, access } = parts
+  const show = showDevice(parts)
 
   routes.get(
     ALL,
@@ -82,8 +85,8 @@ export function managedDeviceRoutes(routes: Routes, parts: ManagedDeviceParts): 
 
 /** Changes of device identities. PUT creates; with If-Match it replaces. */
 export function managedDeviceChangeRoutes(routes: Routes, parts: ManagedDeviceParts): void {
-  const { hubs, devices, sessions, access } = parts
-  const show = showDevice(sessions)
+  const { hubs, devices, access } = parts
+  const show = showDevice(parts)
   const before: Act['before'] = async ({ hub = '', deviceId = '' }) =>
     show(await devices.get(hubNamed(hubs, hub).name, parseDeviceId(deviceId)))
 
@@ -139,13 +142,19 @@ export function quarantineJson({ quarantine }: Device) {
     : { since: new Date(quarantine.since).toISOString(), alarm: quarantine.alarmId }
 }
 
-function showDevice(sessions: Sessions) {
+/** The status says what the registry was told; a revocation stands above it. */
+function revokedJson(row: Revocation | undefined) {
+  return row === undefined ? null : { reason: row.reason, since: new Date(row.revokedAt).toISOString(), by: row.by }
+}
+
+function showDevice({ sessions, revocations }: Pick<ManagedDeviceParts, 'sessions' | 'revocations'>) {
   return (device: Device) => ({
     ...deviceJson(device, sessions.find(device.hub, device.deviceId) !== null),
     provenance: device.provenance,
     sealed: device.sealed ?? 'off',
     duplicates: device.duplicates ?? null,
     quarantine: quarantineJson(device),
+    revoked: revokedJson(revocations.facts(device.hub).rowOfDevice(device.deviceId, device.generationId)),
   })
 }
 
