@@ -4,7 +4,7 @@ import type { Holder, Holders, LossReason } from '../hub/holders.ts'
 import type { Log } from '../log.ts'
 import { printable } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
-import type { JsonObject, JsonValue } from '../model/twin.ts'
+import type { JsonObject } from '../model/twin.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { AuthenticatedRegistration } from '../provisioning/authenticate-registration.ts'
 import type { Registrar } from '../provisioning/register.ts'
@@ -109,7 +109,7 @@ export class ProvisioningLinks {
     const { registrar } = this.#parts
     switch (properties['iotdps-operation-type']) {
       case 'iotdps-register': {
-        const body = parseRegistrationBody(request.body)
+        const body = registrar.readBody(who, dataOf(request.body))
         return answerOf(await registrar.register(who, body, { force: properties['iotdps-forceRegistration'] === true }))
       }
       case 'iotdps-get-operationstatus': {
@@ -185,21 +185,6 @@ function reply(request: Message, body: JsonObject, retryAfter: number | null): M
     ...(seconds === null ? {} : { application_properties: { 'retry-after': seconds, 'Retry-After': seconds } }),
     body: messages.data_section(Buffer.from(asciiJson(body))),
   }
-}
-
-function parseRegistrationBody(body: unknown): { payload?: JsonValue } {
-  const bytes = dataOf(body)
-  if (bytes.length === 0) return {}
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(bytes.toString('utf8'))
-  } catch (cause) {
-    throw new HubError('argument-invalid', 'The body of the registration is not JSON', { cause })
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
-    throw new HubError('argument-invalid', 'The body of the registration is not a JSON object')
-  // Whatever JSON.parse returns is a JsonValue.
-  return 'payload' in parsed ? { payload: parsed.payload as JsonValue } : {}
 }
 
 /** The bytes of one or more data sections, or of an amqp-value that is text or binary. */

@@ -60,7 +60,7 @@ async function openProvisioning(
   const registration = await parts.registrar.authenticate({ scope, registrationId, token }, peer)
   const holder = registration.heldUntil((reason) => line.close(reason))
   parts.holders.hold(holder)
-  return new ProvisioningConversation({ registration, registrationId, holder, line, parts })
+  return new ProvisioningConversation({ registration, holder, line, parts })
 }
 
 function readUserName(attempt: Attempt): UserName {

@@ -18,7 +18,7 @@ export interface MqttParts {
   readonly sessions: Pick<Sessions, 'open' | 'end'>
   readonly holders: Pick<Holders, 'hold' | 'release'>
   readonly refusals: Pick<Refusals, 'record' | 'refuse'>
-  readonly registrar: Pick<Registrar, 'authenticate' | 'register' | 'status'>
+  readonly registrar: Pick<Registrar, 'authenticate' | 'readBody' | 'register' | 'status'>
   readonly clock: Clock
   readonly random: Randomness
   readonly log: Log

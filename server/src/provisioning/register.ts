@@ -4,6 +4,7 @@ import { finding } from '../hub/findings/finding.ts'
 import type { Holders } from '../hub/holders.ts'
 import type { DeviceLifecycle } from '../hub/registry/devices.ts'
 import type { Hubs } from '../hub/hubs.ts'
+import { ofPeer } from '../hub/refusals/refusals.ts'
 import type { Refusals, RefusedError } from '../hub/refusals/refusals.ts'
 import type { PathTrust } from '../hub/revocation/path-trust.ts'
 import { sightingOf } from '../hub/sessions/sightings.ts'
@@ -15,7 +16,7 @@ import { printable } from '../model/ids.ts'
 import type { HubName, RegistrationId } from '../model/ids.ts'
 import type { Peer } from '../model/peer.ts'
 import type { Registration } from '../model/registration.ts'
-import type { JsonValue } from '../model/twin.ts'
+import type { JsonObject, JsonValue } from '../model/twin.ts'
 import type { Bus } from '../ports/bus.ts'
 import type { Clock, Randomness } from '../ports/clock.ts'
 import type { Registry } from '../ports/registry.ts'
@@ -30,6 +31,8 @@ import { needsAllocation } from './decide.ts'
 import type { Place } from './decide.ts'
 import { newOperationId } from './identifiers.ts'
 import { webhookRequest } from './webhook-request.ts'
+import { BodyFlaw, judgeRegistrationBody, parseRegistrationBody } from './registration-body.ts'
+import type { RegistrationBody } from './registration-body.ts'
 import { provisioningError } from './wire-registration.ts'
 import type { RegistrationResult } from './wire-registration.ts'
 
@@ -76,6 +79,20 @@ export class Registrar {
   /** Rejects with RefusedError. */
   authenticate(claim: RegistrationClaim, peer: Peer): Promise<AuthenticatedRegistration> {
     return this.#door.authenticate(claim, peer)
+  }
+
+  /**
+   * Takes what a device sends along, as its bytes or as the object that HTTP has made of them. Throws HubError
+   * `message-too-large`, `format-invalid` or `unauthorized`, which tells the device, and is recorded.
+   */
+  readBody(who: AuthenticatedRegistration, sent: Uint8Array | JsonObject): RegistrationBody {
+    const value = sent instanceof Uint8Array ? parseRegistrationBody(sent) : sent
+    const body = value instanceof BodyFlaw ? value : judgeRegistrationBody(value, who.presentedId)
+    if (!(body instanceof BodyFlaw)) return body
+    const { kind: _, ...told } = body.found
+    const draft = { ...ofPeer(who.peer), area: 'provisioning', hub: null, identity: who.presentedId, ...told } as const
+    const { trackingId } = this.#parts.refusals.record(draft)
+    throw new HubError(body.code, told.message, { trackingId })
   }
 
   /**

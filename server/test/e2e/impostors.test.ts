@@ -35,6 +35,15 @@ const pkcs8 = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' })
 const complete = async (authority: TestAuthority, id: string, chain: readonly TestAuthority[]): Promise<Shown> =>
   makeDevice(authority, id, chain)
 
+const PROTOCOLS = {
+  hub: 'mqtt',
+  'provisioning over MQTT': 'mqtt',
+  'provisioning over MQTT and WebSocket': 'mqtt-ws',
+  'provisioning over HTTPS': 'https',
+  'provisioning over AMQP': 'amqp',
+  'provisioning over AMQP and WebSocket': 'amqp-ws',
+} as const satisfies Record<keyof typeof DOORS, string>
+
 /** A leaf for `id` under whatever `issuer` is, made with foreign tools that ask no questions. */
 async function leafUnder(issuer: Made, id: string, term: { from: number; until: number }): Promise<Made> {
   return forge({
@@ -83,6 +92,13 @@ describe('an impostor', () => {
         const ca = await forge({ subject: [{ CN: ['Plant root'] }], notBefore, notAfter, ca: true, subjectKeyId })
         const leaf = await leafUnder(ca, id, thisMonth)
         return { cert: pem(leaf) + pem(ca), key: pkcs8(leaf.key) }
+      },
+      rules: { hub: 'chain:anchor-key-mismatch', provisioning: 'chain:anchor-key-mismatch' },
+    },
+    'with a CA of its own that has the name of ours': {
+      show: async (id) => {
+        const ca = await makeRoot('Plant root')
+        return complete(ca, id, [ca])
       },
       rules: { hub: 'chain:anchor-key-mismatch', provisioning: 'chain:anchor-key-mismatch' },
     },
@@ -153,17 +169,19 @@ describe('an impostor', () => {
     assert.equal(isIn, false, `${door} let it in`)
     const refusal = await server.operator.refusal({ identity: claim.id }, before)
     assert.equal(refusal.rule, rule, `${door}: ${refusal.message}`)
+    assert.equal(refusal.protocol, PROTOCOLS[door])
     assert.ok(refusal.message.length > 10 && refusal.remedy.length > 10)
     assert.match(refusal.trackingId, /^[0-9a-f]{32}$/)
     const sent = claim.shown?.cert.match(/-----BEGIN/g)?.length ?? 0
     assert.equal(refusal.chain.length, sent)
     assert.doesNotMatch(told, /root|line|issuer|expired|signature|unverified|depot|disabled|common name|key/i)
     // MQTT's refusal is one byte; the others have room for a number that the operator can look up.
-    if (/HTTPS|AMQP/.test(door)) assert.ok(told.includes(refusal.trackingId), told)
+    if (!PROTOCOLS[door].startsWith('mqtt')) assert.ok(told.includes(refusal.trackingId), told)
     else assert.equal(told, '\x20\x02\x00\x05')
   }
 
   const doors = Object.keys(DOORS) as (keyof typeof DOORS)[]
+  const registrationDoors = doors.filter((door) => door !== 'hub')
   for (const [index, [who, { show, rules }]] of Object.entries(impostors).entries()) {
     test(`${who} is refused at every door, and explained`, { timeout: 60_000 }, async () => {
       for (const [place, door] of doors.entries()) {
@@ -172,8 +190,7 @@ describe('an impostor', () => {
         const id = `victim-${index}-${place}`
         if (door === 'hub') await server.operator.createDevice(HUB, id)
         const shown = await show(id)
-        // The SDK behind the AMQP door cannot come without a certificate.
-        if (rule !== null && (shown !== null || !door.endsWith('AMQP'))) await requireRefused(door, { id, shown }, rule)
+        if (rule !== null) await requireRefused(door, { id, shown }, rule)
       }
     })
   }
@@ -184,7 +201,7 @@ describe('an impostor', () => {
     const victim = await makeDevice(line, id, [line])
     const shown = { cert: victim.cert, key: mismatchedKey(victim, await makeDevice(line, id)) }
     const before = await server.operator.refusalsUntilNow()
-    for (const door of doors.filter((name) => !name.endsWith('AMQP'))) {
+    for (const door of doors) {
       const { isIn, told } = await DOORS[door](server, { id, shown })
       assert.equal(isIn, false)
       assert.match(told, /alert|closed|hang up|reset/i)
@@ -204,8 +221,7 @@ describe('an impostor', () => {
       const shown = await makeDevice(line, id, [line])
       await server.operator.setStatus(HUB, id, 'disabled')
       await requireRefused('hub', { id, shown }, 'device-disabled')
-      for (const [place, door] of doors.entries()) {
-        if (door === 'hub') continue
+      for (const [place, door] of registrationDoors.entries()) {
         const own = `stolen-${place}`
         const identity = await makeDevice(line, own, [line])
         const clientCertificates = { primary: { certificate: identity.der.toString('base64') } }
@@ -215,6 +231,43 @@ describe('an impostor', () => {
       }
     },
   )
+
+  test('that asks at an unknown scope, or that no enrollment is for, is refused', { timeout: 60_000 }, async () => {
+    const unenrolled = await makeRoot('Root without a group')
+    await server.operator.registerAuthority(HUB, 'unenrolled', unenrolled)
+    for (const [place, door] of registrationDoors.entries()) {
+      const lost = `lost-${place}`
+      const shown = await makeDevice(line, lost, [line])
+      await requireRefused(door, { id: lost, shown, scope: '0neFFFFFFFF' }, 'scope-unknown')
+      const id = `unenrolled-${place}`
+      await requireRefused(door, { id, shown: await makeDevice(unenrolled, id) }, 'enrollment-unknown')
+    }
+  })
+
+  test('that registers in bad words is told what is wrong with them', { timeout: 60_000 }, async () => {
+    const payload = 'x'.repeat(97 * 1024)
+    const bodies: [body: string, errorCode: number, rule: string][] = [
+      ['{"registrationId":', 400006, 'request-malformed'],
+      ['{"registrationId":"somebody-else"}', 401002, 'registration-id-mismatch'],
+      [JSON.stringify({ payload }), 413001, 'request-too-large'],
+    ]
+    for (const [place, door] of registrationDoors.entries()) {
+      const id = `babbler-${place}`
+      const shown = await makeDevice(line, id, [line])
+      for (const [body, errorCode, rule] of bodies) {
+        const before = await server.operator.refusalsUntilNow()
+        const { isIn, told } = await DOORS[door](server, { id, shown, body })
+        assert.equal(isIn, false, `${door} took ${body.slice(0, 40)}`)
+        assert.match(told, new RegExp(`"errorCode":${errorCode}\\b`), door)
+        // What HTTP itself could not take is answered before anybody knows that it is a registration.
+        if (door.endsWith('HTTPS') && errorCode !== 401002) continue
+        const refusal = await server.operator.refusal({ identity: id }, before)
+        assert.deepEqual([refusal.rule, refusal.protocol], [rule, PROTOCOLS[door]])
+        assert.ok(told.includes(refusal.trackingId))
+      }
+      assert.equal((await DOORS[door](server, { id, shown })).isIn, true, door)
+    }
+  })
 
   test('of a device that nobody knows is not told so', { timeout: 30_000 }, async () => {
     const id = 'stranger'
@@ -257,8 +310,7 @@ describe('an impostor', () => {
   test('while the real device gets in at every door', { timeout: 30_000 }, async () => {
     const id = 'genuine'
     const shown = await makeDevice(line, id, [line])
-    for (const door of doors.filter((name) => name !== 'hub'))
-      assert.equal((await DOORS[door](server, { id, shown })).isIn, true, door)
+    for (const door of registrationDoors) assert.equal((await DOORS[door](server, { id, shown })).isIn, true, door)
   })
 })
 

@@ -88,7 +88,7 @@ describe('provisioning over MQTT', () => {
     ['JSON that is no object', `${REGISTER}1`, '[1]', 400],
     ['another registration id', `${REGISTER}1`, '{"registrationId":"somebody-else"}', 401],
     ['an unknown operation', `${STATUS}1&operationId=5.0.nothing`, '', 404],
-    ['a body over the limit', `${REGISTER}1`, `{"payload":"${'x'.repeat(64 * 1024)}"}`, 413],
+    ['a body over the limit', `${REGISTER}1`, `{"payload":"${'x'.repeat(96 * 1024)}"}`, 413],
   ] as const) {
     test(`answers ${status} to ${name} and stays connected`, async () => {
       const client = await ready(`bad-${status}-${name.length}`)

@@ -1,17 +1,18 @@
+import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import mqttPacket from 'mqtt-packet'
 import type { Packet } from 'mqtt-packet'
 
 /** A client that sends any bytes and reads the server's packets with a foreign parser. */
-export class RawClient {
-  readonly socket: TLSSocket
+export class RawClient<Stream extends Duplex = TLSSocket> {
+  readonly socket: Stream
   readonly packets: Packet[] = []
   /** Resolves when the connection is over. */
   readonly closed: Promise<void>
   #wake: (() => void) | null = null
   #isClosed = false
 
-  constructor(socket: TLSSocket) {
+  constructor(socket: Stream) {
     this.socket = socket
     const parser = mqttPacket.parser({ protocolVersion: 4 })
     parser.on('packet', (packet) => {

@@ -4,6 +4,7 @@ import { HubError } from '../../errors.ts'
 import type { JsonValue } from '../../model/twin.ts'
 import type { AuthenticatedRegistration } from '../../provisioning/authenticate-registration.ts'
 import type { Registrar } from '../../provisioning/register.ts'
+import { REGISTRATION_BYTES } from '../../provisioning/registration-body.ts'
 import { deviceRegistrationJson, registrationResultJson } from '../../provisioning/wire-registration.ts'
 import type { RegistrationResult } from '../../provisioning/wire-registration.ts'
 import { authorizationOf } from '../authorization.ts'
@@ -19,8 +20,6 @@ const RegisterBody = Type.Optional(
     payload: Type.Optional(Type.Unsafe<JsonValue>(Type.Unknown())),
   }),
 )
-/** The service's documented limit of a registration message. */
-const REGISTRATION_BYTES = 96 * 1024
 const tags = ['provisioning device API']
 
 /** The HTTPS form of device registration: register, poll, look up. */
@@ -52,11 +51,10 @@ export function deviceRegistrationRoutes(routes: Routes, { registrar }: { regist
       },
     },
     async (request, reply) => {
-      const { registrationId, payload } = request.body ?? {}
-      if (registrationId && registrationId.toLowerCase() !== request.params.registrationId.toLowerCase())
-        throw new HubError('argument-invalid', 'The registrationId of the body is not the one of the path.')
+      const who = whoOf(request)
+      const body = registrar.readBody(who, request.body ?? {})
       const force = request.query.forceRegistration?.toLowerCase() === 'true'
-      const result = await registrar.register(whoOf(request), payload === undefined ? {} : { payload }, { force })
+      const result = await registrar.register(who, body, { force })
       return answer(reply, result, request.params)
     },
   )
