@@ -5,6 +5,8 @@ import {
   type SignatureAlgorithm,
 } from './algorithms.ts'
 import { contextConstructed, DerReader, Tag } from './der.ts'
+import type { DerValue } from './der.ts'
+import { parseExtensions } from './extensions.ts'
 import { IssueError } from './issue-error.ts'
 import { issueDevice, type Holder, type Issuer } from './issue.ts'
 import { Name } from './name.ts'
@@ -16,7 +18,7 @@ import { checkDeviceId } from './subject.ts'
 /** A request with an ML-DSA-87 key and signature takes 8 kB. */
 const MAX_REQUEST_BYTES = 64 * 1024
 
-/** A certification request (PKCS#10, RFC 2986) as parsed. Its attributes are read past: requests grant nothing. */
+/** A certification request (PKCS#10, RFC 2986) as parsed. Of its attributes nothing is granted. */
 export interface CertificateRequest {
   /** The signed part. */
   readonly tbs: Uint8Array
@@ -27,6 +29,8 @@ export interface CertificateRequest {
   readonly publicKeyAlgorithm: PublicKeyAlgorithm
   readonly signatureAlgorithm: SignatureAlgorithm
   readonly signature: Uint8Array
+  /** Whether it asks to become a CA. */
+  readonly wantsCa: boolean
 }
 
 /** Parses one DER request, strictly. Throws ParseError. */
@@ -45,7 +49,7 @@ export function parseCertificateRequest(der: Uint8Array): CertificateRequest {
   const subject = Name.from(fields.read(Tag.sequence))
   const spki = fields.read(Tag.sequence)
   // RFC 2986 §4.1 demands the attributes even when there are none; some makers leave them out.
-  fields.readOptional(contextConstructed(0))
+  const attributes = fields.readOptional(contextConstructed(0))
   fields.finish()
   return {
     tbs: info.der,
@@ -55,7 +59,24 @@ export function parseCertificateRequest(der: Uint8Array): CertificateRequest {
     publicKeyAlgorithm: parsePublicKeyAlgorithm(spki),
     signatureAlgorithm,
     signature,
+    wantsCa: attributes !== undefined && asksForCa(attributes),
   }
+}
+
+/** RFC 2985 §5.4.2: an attribute of the extensions that the certificate should have. */
+const EXTENSION_REQUEST = '1.2.840.113549.1.9.14'
+
+function asksForCa(attributes: DerValue): boolean {
+  const reader = attributes.reader()
+  while (!reader.atEnd) {
+    const attribute = reader.readSequence()
+    const type = attribute.read(Tag.oid).oid()
+    const values = attribute.read(Tag.set).reader()
+    attribute.finish()
+    if (type !== EXTENSION_REQUEST) continue
+    while (!values.atEnd) if (parseExtensions(values.read(Tag.sequence)).basicConstraints?.ca === true) return true
+  }
+  return false
 }
 
 /**
@@ -68,6 +89,13 @@ export function requestedDeviceId(request: CertificateRequest): string {
       'request-signature',
       'The request is not signed by the key it asks to certify, or by an algorithm that is not accepted.',
       'Make the request with the private key of the device: openssl req -new -key device.key -subj /CN=ID',
+    )
+  }
+  if (request.wantsCa) {
+    throw new IssueError(
+      'request-for-ca',
+      'The request asks for the certificate of a CA, which is not signed for a request.',
+      'Make the CA here, or make the request without basicConstraints CA:TRUE.',
     )
   }
   const [id, second] = request.subject.commonNames

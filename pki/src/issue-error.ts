@@ -11,6 +11,7 @@ export type IssueErrorCode =
   | 'weak-key'
   | 'issuer-key-reused'
   | 'request-signature'
+  | 'request-for-ca'
 
 /** `message` says what is wrong, `remedy` what to do; both are whole sentences for a person. */
 export class IssueError extends Error {

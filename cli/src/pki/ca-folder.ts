@@ -12,7 +12,7 @@ import {
 } from '@holdfast/pki'
 import { CommandError } from '../command-error.ts'
 import { readAddresses, writeAddresses, type Addresses } from './addresses.ts'
-import { demandAbsent, makeFolder, readInput, writeTogether } from './files.ts'
+import { demandAbsent, makeFolder, parseInput, readInput, writeTogether } from './files.ts'
 import { decodePrivateKey, encodePrivateKey } from './key-file.ts'
 
 /** A CA on disk, one folder each: `ca.key`, `ca.cer`, `chain.pem` and what it has issued. */
@@ -72,7 +72,7 @@ export async function openCaFolder(path: string, passphraseFile: string | undefi
         'Make one with `holdfast pki root`, `holdfast pki intermediate` or `holdfast pki import`',
     )
   }
-  const [certificate] = parseCertificates(readInput(files.certificate, 'the CA certificate'))
+  const [certificate] = parseInput(files.certificate, 'the CA certificate', parseCertificates)
   if (certificate === undefined) throw new CommandError(`'${files.certificate}' holds no certificate`)
   const source = { file: passphraseFile, flag: '--ca-passphrase-file' }
   const key = await decodePrivateKey(readInput(files.key, 'the CA key'), files.key, source)
@@ -88,7 +88,7 @@ export async function openCaFolder(path: string, passphraseFile: string | undefi
 
 function above(chainFile: string): Certificate[] {
   if (!existsSync(chainFile)) return []
-  return parseCertificates(readInput(chainFile, 'the chain of the CA')).slice(1)
+  return parseInput(chainFile, 'the chain of the CA', parseCertificates).slice(1)
 }
 
 /** What a holder sends along with its own certificate: every CA but the root, which the other side must have anyway. */

@@ -17,13 +17,14 @@ export interface CaOptions extends KeyOption, PassphraseOptions, ValidityOptions
 }
 
 export function addCaOptions(command: Command, defaultDays: number, pathLength?: number): Command {
+  const isRoot = pathLength === undefined
   const limit = new Option('--path-length <n>', 'how many CAs may follow below this one, one under the other')
   command
     .requiredOption('--name <name>', 'common name of the CA')
     .option('--organization <name>', 'organization in its name')
     .addOption(keyOption())
     .addOption(limit.argParser(parsePathLength).default(pathLength, pathLength === undefined ? 'no limit' : undefined))
-  addValidityOptions(command, defaultDays)
+  addValidityOptions(command, defaultDays, isRoot)
   addCaAddressOptions(command)
   return addPassphraseOptions(command, 'ca.key').option('--json', 'print the result as JSON')
 }

@@ -50,7 +50,7 @@ export function addDevice(pki: Command): void {
     .addOption(keyOption())
     .action(run)
   addValidityOptions(command, DEFAULT_DAYS)
-  addPassphraseOptions(command, 'the private keys, in PEM and .pfx,')
+  addPassphraseOptions(command, 'the private keys (PEM and .pfx)')
   addIssuedAddressOptions(addCaPassphraseOption(command))
     .option('--json', 'print one JSON object a line, one for each device')
     .addHelpText(
@@ -80,7 +80,6 @@ async function run(args: readonly string[], options: DeviceOptions): Promise<voi
   demandAbsent(ids.flatMap((id) => Object.values(deviceFiles(folder, id))))
   const publication = publicationOf(ca.addresses, ca.issuer.certificate, options)
   const protection = protectKeys(await newPassphrase(options))
-  makeFolder(folder)
   const term = termFrom(options, DEFAULT_DAYS, now)
   const batch = { ca, ids, folder, key: options.key, term, publication, protection }
   const summary: MadeDevice[] = []
@@ -117,6 +116,8 @@ export async function* makeDevices(batch: DeviceBatch): AsyncGenerator<MadeDevic
   try {
     for (let start = 0; start < ids.length; start += INDEX_BATCH) {
       const signed = await signDevices(batch, ids.slice(start, start + INDEX_BATCH))
+      // Nothing is noted that has nowhere to go, and no folder made for what is not signed.
+      makeFolder(folder)
       recordIssued(
         ca,
         'device',

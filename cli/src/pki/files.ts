@@ -10,7 +10,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
+import { ParseError } from '@holdfast/pki'
 import { CommandError } from '../command-error.ts'
 
 /** No certificate, key, request or chain comes near this; it stops a wrong path from filling the memory. */
@@ -25,6 +26,17 @@ export function readInput(path: string, what: string): Buffer {
   } catch (cause) {
     if (cause instanceof CommandError) throw cause
     throw new CommandError(`${what} '${path}' cannot be read: ${reason(cause)}`, 1, { cause })
+  }
+}
+
+/** Reads a file that the user named, as what it should be: `what`, for the message. */
+export function parseInput<Parsed>(path: string, what: string, parse: (bytes: Buffer) => Parsed): Parsed {
+  const bytes = readInput(path, what)
+  try {
+    return parse(bytes)
+  } catch (cause) {
+    if (!(cause instanceof ParseError)) throw cause
+    throw new CommandError(`'${path}' cannot be read as ${what.replace(/^the /, 'a ')}: ${cause.message}`, 1, { cause })
   }
 }
 
@@ -102,13 +114,21 @@ export function demandAbsent(paths: readonly string[]): void {
 }
 
 export function makeFolder(path: string, mode = 0o755): void {
+  if (path === '') throw new CommandError('the name of the folder is empty')
   try {
-    const created = mkdirSync(path, { recursive: true, mode })
     // The umask has no say where a folder must be private.
-    if (created !== undefined && mode === 0o700) chmodSync(path, mode)
+    if (makeWithParents(resolve(path), mode) && mode === 0o700) chmodSync(path, mode)
   } catch (cause) {
     throw new CommandError(`the folder '${path}' cannot be made: ${reason(cause)}`, 1, { cause })
   }
+}
+
+/** Whether it was made here. Node's own `recursive` never comes back from where a file system makes no folders, as in /proc. */
+function makeWithParents(path: string, mode: number): boolean {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return false
+  if (dirname(path) !== path) makeWithParents(dirname(path), mode)
+  mkdirSync(path, { mode })
+  return true
 }
 
 function exists(path: string): CommandError {
@@ -128,7 +148,12 @@ function reason(cause: unknown): string {
     case 'EEXIST':
       return 'a part of the path is a file'
     case 'ENOSPC':
+    case 'EDQUOT':
       return 'the disk is full'
+    case 'EROFS':
+      return 'nothing can be written there'
+    case 'ENAMETOOLONG':
+      return 'the name is too long'
     default:
       return cause instanceof Error ? cause.message : String(cause)
   }

@@ -15,7 +15,7 @@ import { addCaAddressOptions, changedAddresses, NO_ADDRESSES, type AddressOption
 import { createCaFolder, demandNoCa } from './ca-folder.ts'
 import { reportCa } from './ca-options.ts'
 import { displayName } from './describe.ts'
-import { readInput } from './files.ts'
+import { parseInput, readInput } from './files.ts'
 import { decodePrivateKey } from './key-file.ts'
 import { addPassphraseOptions, newPassphrase, type PassphraseOptions } from './passphrase.ts'
 import { openPfx } from './pfx-file.ts'
@@ -79,7 +79,7 @@ async function readMaterial({ chain, key, pfx, keyPassphraseFile }: ImportOption
     return { privateKey, certificates: contents.certificates.map(parseCertificate) }
   }
   if (chain === undefined || key === undefined) throw new CommandError('give --chain and --key, or --pfx', 2)
-  const certificates = parseCertificates(readInput(chain, 'the chain'))
+  const certificates = parseInput(chain, 'the certificate chain', parseCertificates)
   const privateKey = await decodePrivateKey(readInput(key, 'the key'), key, { file: keyPassphraseFile, flag })
   return { privateKey, certificates }
 }

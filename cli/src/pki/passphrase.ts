@@ -21,7 +21,9 @@ export function addPassphraseOptions(command: Command, protects: string): Comman
       new Option('--passphrase-file <file>', `encrypt ${protects} with the passphrase in this file's first line`),
     )
     .addOption(
-      new Option('--ask-passphrase', `ask for the passphrase that encrypts ${protects}`).conflicts('passphraseFile'),
+      new Option('--ask-passphrase', `ask on the terminal for the passphrase that encrypts ${protects}`).conflicts(
+        'passphraseFile',
+      ),
     )
 }
 

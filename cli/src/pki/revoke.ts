@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { CommandError } from '../command-error.ts'
 import { print, printJson } from '../output.ts'
 import { caFiles } from './ca-folder.ts'
-import { readInput } from './files.ts'
+import { parseInput } from './files.ts'
 import { reasonOption } from './revocation-reason.ts'
 import { issuedBy, recordRevoked, revokedBy, type Change } from './revoked.ts'
 
@@ -107,8 +107,8 @@ function serialsOf(file: string | undefined, { ca, serial, device }: RevokeOptio
 }
 
 function serialOfFile(file: string, caFile: string): string {
-  const [certificate] = parseCertificates(readInput(file, 'the certificate'))
-  const [ca] = parseCertificates(readInput(caFile, 'the CA certificate'))
+  const [certificate] = parseInput(file, 'the certificate', parseCertificates)
+  const [ca] = parseInput(caFile, 'the CA certificate', parseCertificates)
   if (certificate === undefined || ca === undefined) throw new CommandError(`'${file}' holds no certificate`)
   if (!isIssuedBy(certificate, ca))
     throw new CommandError(

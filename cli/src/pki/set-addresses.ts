@@ -14,7 +14,7 @@ import {
 } from './addresses.ts'
 import { caFiles } from './ca-folder.ts'
 import { displayName } from './describe.ts'
-import { readInput } from './files.ts'
+import { parseInput } from './files.ts'
 
 interface Options extends AddressOptions {
   readonly clear?: true
@@ -43,7 +43,7 @@ holds for CAs that are made below as well. What was signed before keeps what sta
 function run(folder: string, { clear, json, ...given }: Options): void {
   const { certificate: file } = caFiles(folder)
   if (!existsSync(file)) throw new CommandError(`'${folder}' is not the folder of a CA: it has no ca.cer`)
-  const [certificate] = parseCertificates(readInput(file, 'the CA certificate'))
+  const [certificate] = parseInput(file, 'the CA certificate', parseCertificates)
   if (certificate === undefined) throw new CommandError(`'${file}' holds no certificate`)
   const before = clear ? NO_ADDRESSES : readAddresses(folder)
   const addresses = changedAddresses(before, given, certificate)

@@ -14,7 +14,7 @@ import { print, printJson } from '../output.ts'
 import { addIssuedAddressOptions, publicationOf, type AddressOptions } from './addresses.ts'
 import { intermediatesOf, openCaFolder, pemOf, recordIssued } from './ca-folder.ts'
 import { certificateJson, day } from './describe.ts'
-import { demandAbsent, makeFolder, readInput, writeTogether } from './files.ts'
+import { demandAbsent, makeFolder, parseInput, writeTogether } from './files.ts'
 import { addCaPassphraseOption, type CaPassphraseOptions } from './passphrase.ts'
 import { addValidityOptions, termFrom, type ValidityOptions } from './validity.ts'
 
@@ -44,7 +44,8 @@ Examples:
   openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout device.key -subj /CN=pump-0001 -out device.csr
   holdfast pki sign-csr device.csr --ca line7 --id pump-0001
 
-Only the public key and the common name are taken from the request; extensions it asks for are not granted.`,
+Only the public key and the common name are taken from the request; extensions it asks for are not granted, and one that
+asks to become a CA is refused.`,
     )
 }
 
@@ -62,8 +63,8 @@ async function run(path: string, options: SignCsrOptions): Promise<void> {
   const term = termFrom(options, DEFAULT_DAYS, now)
   const publication = publicationOf(ca.addresses, ca.issuer.certificate, options)
   const certificate = parseCertificate(await issueFromRequest(ca.issuer, { request, term, publication }, randomBytes))
-  recordIssued(ca, 'request', [certificate])
   makeFolder(folder)
+  recordIssued(ca, 'request', [certificate])
   writeTogether([
     { path: files.certificate, content: pemOf([certificate]), secret: false },
     { path: files.chain, content: pemOf([certificate, ...intermediatesOf(ca)]), secret: false },
@@ -77,7 +78,10 @@ async function run(path: string, options: SignCsrOptions): Promise<void> {
 const REQUEST_LABELS = new Set(['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'])
 
 function readRequest(path: string): CertificateRequest {
-  const bytes = readInput(path, 'the request')
+  return parseInput(path, 'the certificate request', (bytes) => requestIn(bytes, path))
+}
+
+function requestIn(bytes: Buffer, path: string): CertificateRequest {
   if (!bytes.includes('-----BEGIN ')) return parseCertificateRequest(bytes)
   const blocks = decodePem(bytes.toString('latin1')).filter(({ label }) => REQUEST_LABELS.has(label))
   const [block, second] = blocks

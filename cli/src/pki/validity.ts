@@ -12,12 +12,12 @@ const DAY = 24 * 60 * 60 * 1000
 /** A hundred years: more is a typing error. */
 const MAX_DAYS = 36_525
 
-export function addValidityOptions(command: Command, defaultDays: number): Command {
+export function addValidityOptions(command: Command, defaultDays: number, isRoot = false): Command {
   return command
     .addOption(
       new Option(
         '--days <n>',
-        `valid for so many days from now (default ${defaultDays}, or until the issuer ends)`,
+        `valid for so many days from now (default ${defaultDays}${isRoot ? '' : ', or until the issuer ends'})`,
       ).argParser(parseDays),
     )
     .addOption(

@@ -14,7 +14,7 @@ import { CommandError } from '../command-error.ts'
 import { print, printJson } from '../output.ts'
 import { caFiles } from './ca-folder.ts'
 import { certificateJson, day, describeRole, displayName } from './describe.ts'
-import { readInput } from './files.ts'
+import { parseInput } from './files.ts'
 import { parseUntil } from './validity.ts'
 
 interface VerifyOptions {
@@ -58,10 +58,12 @@ The exit code is 0 when the chain is trusted and 1 when it is not.`,
 
 function run(path: string, options: VerifyOptions): void {
   const now = options.at ?? Date.now()
-  const [leaf, ...rest] = parseCertificates(readInput(path, 'the chain'))
+  const [leaf, ...rest] = parseInput(path, 'the certificate chain', parseCertificates)
   if (leaf === undefined) throw new CommandError(`'${path}' holds no certificate`)
   const more =
-    options.intermediates === undefined ? [] : parseCertificates(readInput(options.intermediates, 'the intermediates'))
+    options.intermediates === undefined
+      ? []
+      : parseInput(options.intermediates, 'the certificate chain', parseCertificates)
   const anchors = options.ca.flatMap(readAnchors)
   const verdict = new PathVerifier({ cacheSize: 16 }).verify({
     leaf,
@@ -78,7 +80,7 @@ function run(path: string, options: VerifyOptions): void {
 /** Of a CA folder its own certificate is trusted; its chain.pem goes on to CAs that the user did not name. */
 function readAnchors(path: string): Certificate[] {
   const folder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
-  return parseCertificates(readInput(folder ? caFiles(path).certificate : path, 'the CA'))
+  return parseInput(folder ? caFiles(path).certificate : path, 'the CA certificate', parseCertificates)
 }
 
 function purposeOf({ purpose }: VerifyOptions, leaf: Certificate): Purpose {

@@ -74,7 +74,7 @@ test('several CAs may be trusted at once', () => {
 })
 
 test('files that cannot be judged are refused before', () => {
-  assertRefused(shell.pki('verify', 'out/pump-1.cer', '--ca', 'absent'), 1, /the CA 'absent' cannot be read/)
+  assertRefused(shell.pki('verify', 'out/pump-1.cer', '--ca', 'absent'), 1, /the CA certificate 'absent' cannot be read/)
   assertRefused(shell.pki('verify', 'pass.txt', '--ca', 'root'), 1, /no certificate found/)
   assertRefused(shell.pki('verify', 'out/pump-1.cer'), 2, /required option '--ca <path...>' not specified/)
 })
@@ -105,7 +105,7 @@ test('requests, DER files and JSON', () => {
   assert.match(shell.ok('inspect', 'root.der'), /\n {2}role {10}root CA, any number of CAs may follow below\n/)
   const { kind, ca } = shell.json('inspect', 'root.der') as { kind: string; ca: boolean }
   assert.deepEqual({ kind, ca }, { kind: 'certificate', ca: true })
-  assertRefused(shell.pki('inspect', 'r.key'), 1, /holds neither a certificate nor a request/)
+  assertRefused(shell.pki('inspect', 'r.key'), 1, /holds no certificate, request or CRL/)
   assertRefused(shell.pki('inspect', 'pass.txt'), 1, /at offset/)
 })
 

@@ -56,7 +56,7 @@ test('requests that must not be signed are refused', () => {
   assertRefused(sign(request('slash', '/CN=a\\/b')), 1, /"a\/b" cannot be a device id/)
   assertRefused(sign('root/ca.cer'), 1, /holds 0 certificate requests where one is expected/)
   assertRefused(sign(shell.write('junk.csr', 'junk')), 1, /at offset/)
-  assertRefused(sign('absent.csr'), 1, /the request 'absent\.csr' cannot be read: it does not exist/)
+  assertRefused(sign('absent.csr'), 1, /the certificate request 'absent\.csr' cannot be read: it does not exist/)
   assertRefused(sign(good, '--ca', 'nowhere'), 1, /'nowhere' is not the folder of a CA/)
   shell.openssl('req', '-new', '-key', 'line/ca.key', '-subj', '/CN=ca', '-out', 'ca.csr')
   assertRefused(sign('ca.csr'), 1, /the key of the issuing CA .* itself\. Make a new key/)

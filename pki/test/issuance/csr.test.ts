@@ -50,13 +50,18 @@ test('a request made by openssl becomes a certificate for its key', { skip }, as
 
 test('extensions and other names that a request asks for are not granted', { skip }, async () => {
   using workshop = new Workshop()
-  const greedy = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'subjectAltName=DNS:hub.example.com']
+  const greedy = ['-addext', 'keyUsage=keyCertSign', '-addext', 'subjectAltName=DNS:hub.example.com']
   const parsed = parseCertificateRequest(request(workshop, '/O=Evil/CN=pump-1', ...greedy))
   const certificate = parseCertificate(await issueFromRequest(root.issuer, { request: parsed, term }, randomBytes))
   assert.equal(certificate.isCa, false)
   assert.equal(certificate.extensions.subjectAltName, undefined)
   assert.deepEqual(certificate.extensions.extKeyUsage, [KeyPurpose.clientAuth])
   assert.equal(certificate.subject.toString(), 'CN=pump-1')
+  const ambitious = request(workshop, '/CN=pump-1', '-addext', 'basicConstraints=critical,CA:TRUE')
+  await assert.rejects(
+    async () => issueFromRequest(root.issuer, { request: parseCertificateRequest(ambitious), term }, randomBytes),
+    (error) => error instanceof IssueError && error.code === 'request-for-ca',
+  )
 })
 
 for (const kind of ['rsa:2048', 'ed25519']) {
