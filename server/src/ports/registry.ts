@@ -67,7 +67,7 @@ export interface DeviceStore {
     /** The certificate (DER) that the device showed, to be remembered as seen. */
     certificate?: Uint8Array,
   ): void
-  /** Certificates that the device connected with, the last one first; at most the newest eight are kept. */
+  /** Certificates that the device was touched with until now, the last one first; at most the newest eight are kept. */
   certificatesSeen(hub: HubName, deviceId: DeviceId): Promise<readonly CertificateSeen[]>
 }
 

@@ -90,6 +90,8 @@ export class SqliteDeviceStore implements DeviceStore {
   }
 
   async certificatesSeen(hub: HubName, deviceId: DeviceId): Promise<readonly CertificateSeen[]> {
+    // Who revokes a device must not miss the certificate that it showed a moment ago.
+    await this.#touches.flush()
     const rows = this.#certificatesSeen.all(hub, deviceId)
     return rows.map((row) => ({ certificate: bytesOf(row, 'certificate'), lastSeen: numberOf(row, 'last_seen') }))
   }

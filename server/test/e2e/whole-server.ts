@@ -24,6 +24,8 @@ export interface WholeServer {
   readonly operator: Operator
   readonly idScope: string
   readonly ports: RunningServer['ports']
+  /** ms that the server's clock is ahead of the real one. */
+  skew: number
   /** Stops it and starts it again on the same data and the same ports. */
   restart(): Promise<void>
   close(): Promise<void>
@@ -37,6 +39,7 @@ export async function startWholeServer(options: WholeServerOptions = {}): Promis
   const { address = '127.0.0.1', standardPorts = false, limits = {} } = options
   const hubs = options.hubs ?? [{ name: HUB, hosts: [HUB_HOST] }]
   const data = mkdtempSync(join(tmpdir(), 'holdfast-whole-'))
+  const time = { skew: 0 }
   const start = (ports: object) =>
     startServer(
       readConfig({
@@ -47,6 +50,7 @@ export async function startWholeServer(options: WholeServerOptions = {}): Promis
         limits,
         log: { level: 'error' },
       }),
+      { clock: { now: () => Date.now() + time.skew } },
     )
   let running = await start(standardPorts ? {} : { mqtt: 0, https: 0, amqp: 0 })
   const { ports, idScope } = running
@@ -57,6 +61,12 @@ export async function startWholeServer(options: WholeServerOptions = {}): Promis
     operator,
     idScope,
     ports,
+    get skew() {
+      return time.skew
+    },
+    set skew(ms: number) {
+      time.skew = ms
+    },
     restart: async () => {
       await running.close()
       running = await start({ mqtt: ports.mqtt, https: ports.https, amqp: ports.amqp })

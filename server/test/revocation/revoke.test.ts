@@ -75,8 +75,6 @@ suite('a revocation', () => {
     const earlier = await plant.live('pump', first)
     const live = await plant.live('pump', second)
     await earlier.closed
-    // Connection bookkeeping reaches the disk within half a second.
-    await new Promise((resolve) => setTimeout(resolve, 700))
     const outcome = await plant.revoke({ device: 'pump', reason: 'privilegeWithdrawn', by: 'Ada' })
     await live.closed
     assert.equal(outcome.closedSessions, 1)
