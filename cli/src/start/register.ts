@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import pc from 'picocolors'
-import { startServer } from '@holdfast/server'
+import { KeyError, startServer } from '@holdfast/server'
 import type { Config, RunningServer, TypedSecrets } from '@holdfast/server'
+import { CommandError } from '../command-error.ts'
 import { pinOf } from '../key-options.ts'
 import { print } from '../output.ts'
 import { knownPassphrase, newPassphrase } from '../pki/passphrase.ts'
@@ -35,7 +36,7 @@ export function register(command: Command): void {
       ]),
     )
     .option('--quiet', 'do not show what arrives')
-    .action(start)
+    .action((flags: StartFlags) => start(flags).catch(failForGood))
     .addHelpText(
       'after',
       `
@@ -70,6 +71,12 @@ async function start(flags: StartFlags): Promise<void> {
     await server.close()
   }
   steps.say('stopped. Everything that was acknowledged is on disk.')
+}
+
+/** A service manager must not try a wrong key again and again: a token locks itself after a few wrong PINs. */
+function failForGood(error: unknown): never {
+  if (error instanceof KeyError) throw new CommandError(error.message, 78, { cause: error })
+  throw error
 }
 
 /** What no file gives is asked for before anything starts. */

@@ -43,7 +43,7 @@ describe('holdfast conformance', () => {
   const place = new Place()
   after(() => place.leave())
 
-  test('of a fresh server: nothing fails, and every clause is named', { timeout: 240_000 }, async () => {
+  test('of a fresh server: nothing fails, and every clause is named', { timeout: 480_000 }, async () => {
     const server = place.start(`--no-quickstart --quiet ${PORTS}`)
     await server.shows(/Holdfast is up/)
     const { checks } = await place.json<Report>('conformance --with-changes')

@@ -6,7 +6,7 @@ import type { Foreground } from '../start/place.ts'
 
 const START = '--no-quickstart --quiet --mqtt-port 0 --https-port 0 --amqp-port 0'
 
-describe('the keys of the data folder by the command line', { timeout: 120_000 }, () => {
+describe('the keys of the data folder by the command line', { timeout: 480_000 }, () => {
   const place = new Place()
   after(() => place.leave())
   let server: Foreground
@@ -50,7 +50,7 @@ describe('the keys of the data folder by the command line', { timeout: 120_000 }
     )
     await server.interrupt()
     assert.match(
-      await place.holdfast(`start ${START}`, 1),
+      await place.holdfast(`start ${START}`, 78),
       /sealed with a passphrase, not with a key file\. Give it with --key-passphrase-file/,
     )
     assert.match(await start(`--key-passphrase-file ${passphrase}`), /sealed with your passphrase or token/)

@@ -36,7 +36,7 @@ const SETTINGS = [
   'NODE_EXTRA_CA_CERTS',
 ]
 
-describe('holdfast start on an empty folder', { timeout: 120_000 }, () => {
+describe('holdfast start on an empty folder', { timeout: 480_000 }, () => {
   const place = new Place()
   after(() => place.leave())
 
@@ -119,7 +119,7 @@ describe('holdfast start on an empty folder', { timeout: 120_000 }, () => {
   })
 })
 
-describe('holdfast start once more', { timeout: 120_000 }, () => {
+describe('holdfast start once more', { timeout: 480_000 }, () => {
   const place = new Place()
   after(() => place.leave())
 
@@ -139,7 +139,7 @@ describe('holdfast start once more', { timeout: 120_000 }, () => {
   })
 })
 
-describe('holdfast start on a folder in which an earlier release left keys', { timeout: 120_000 }, () => {
+describe('holdfast start on a folder in which an earlier release left keys', { timeout: 480_000 }, () => {
   const place = new Place()
   after(() => place.leave())
 

@@ -7,7 +7,7 @@ import { Place } from './place.ts'
 const DOCS = join(import.meta.dirname, '..', '..', '..', 'docs')
 const SAMPLE = join(DOCS, 'samples', 'tracing.mjs')
 
-describe('holdfast start with an SDK of OpenTelemetry', { timeout: 120_000 }, () => {
+describe('holdfast start with an SDK of OpenTelemetry', { timeout: 480_000 }, () => {
   const place = new Place()
   after(() => place.leave())
 

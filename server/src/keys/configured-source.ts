@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { HubError } from '../errors.ts'
+import { KeyError } from './key-error.ts'
 import { defaultKeyFile } from './keyring.ts'
 import type { KekSource } from './kek-source.ts'
 
@@ -40,7 +40,7 @@ export function tokenSource(
 ): KekSource {
   const pin = tokenPin ?? (pinFile ? firstLineOf(pinFile, 'PIN') : undefined)
   if (pin !== undefined) return { kind: 'token', module, token, key, pin }
-  throw new HubError('internal', `The PIN of token '${token}' is missing: name a pinFile, or start at a terminal.`)
+  throw new KeyError(`The PIN of token '${token}' is missing: name a pinFile, or start at a terminal.`)
 }
 
 function firstLineOf(path: string, what: string): string {
@@ -48,7 +48,7 @@ function firstLineOf(path: string, what: string): string {
     const [line = ''] = readFileSync(path, 'utf8').split(/\r?\n/, 1)
     if (line !== '') return line
   } catch (cause) {
-    throw new HubError('internal', `The ${what} file ${path} cannot be read. Nothing was touched.`, { cause })
+    throw new KeyError(`The ${what} file ${path} cannot be read. Nothing was touched.`, { cause })
   }
-  throw new HubError('internal', `The first line of ${path} is empty, so it holds no ${what}. Nothing was touched.`)
+  throw new KeyError(`The first line of ${path} is empty, so it holds no ${what}. Nothing was touched.`)
 }

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { HubError } from '../errors.ts'
 import type { Randomness } from '../ports/clock.ts'
 import type { KeyProvider, KeyProviderKind, KeyProviderParameters } from '../ports/key-provider.ts'
+import { KeyError } from './key-error.ts'
 import { makeKeyFile, promoteSuccessor, readKeyFile, successorOf } from './key-file.ts'
 import { tokenKey } from './token-key.ts'
 import type { TokenPlace } from './token-key.ts'
@@ -74,7 +74,7 @@ export async function nextKek(
   return { kek: makeKeyFile(successorOf(source.path), random), settle: () => promoteSuccessor(source.path) }
 }
 
-function wrongKind(source: KekSource, facts: KekFacts): HubError {
+function wrongKind(source: KekSource, facts: KekFacts): KeyError {
   const words = { file: 'a key file', passphrase: 'a passphrase', token: 'a token' } as const
   const remedies = {
     file: 'Name the file with --key-file, and no passphrase or token.',
@@ -86,6 +86,6 @@ function wrongKind(source: KekSource, facts: KekFacts): HubError {
   )
 }
 
-function refused(message: string): HubError {
-  return new HubError('internal', `${message} Nothing was touched.`)
+function refused(message: string): KeyError {
+  return new KeyError(`${message} Nothing was touched.`)
 }

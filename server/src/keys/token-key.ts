@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { lstatSync, realpathSync } from 'node:fs'
 import { environmentWith } from '../config.ts'
-import { HubError } from '../errors.ts'
 import type { Randomness } from '../ports/clock.ts'
 import type { KeyProvider, KeyProviderParameters } from '../ports/key-provider.ts'
+import { KeyError } from './key-error.ts'
 import { KeyEncryptionKey } from './key-encryption-key.ts'
 
 /** A secret key of AES-256 in a PKCS#11 token: sensitive, never extractable, allowed to encrypt. */
@@ -134,7 +134,7 @@ function reasonIn(text: string): string | undefined {
   return lines.find((line) => line.startsWith('error:')) ?? lines.find((line) => line !== '')
 }
 
-function failed({ token, key }: TokenPlace, why: string, cause?: unknown): HubError {
+function failed({ token, key }: TokenPlace, why: string, cause?: unknown): KeyError {
   const message = `Key ${key} of token '${token}' cannot be used: ${why}. Nothing was touched.`
-  return new HubError('internal', message, { cause })
+  return new KeyError(message, { cause })
 }
