@@ -26,6 +26,8 @@ interface DeviceResource {
   readonly status: string
   readonly revoked: { readonly reason: string } | null
   readonly connectionState: string
+  /** Since when it waits for `holdfast device release`. */
+  readonly quarantine?: { readonly since: string } | null
   readonly lastActivityTime: string
   readonly authentication: { readonly type: string; readonly symmetricKey?: { readonly primaryKey?: string | null } }
 }
@@ -142,12 +144,17 @@ function addList(group: Command): void {
         if (options.json) printJson(device)
         else
           print(
-            `${device.deviceId.padEnd(32)} ${device.authentication.type.padEnd(22)} ${(device.revoked ? 'revoked' : device.status).padEnd(9)} ${device.connectionState}`,
+            `${device.deviceId.padEnd(32)} ${device.authentication.type.padEnd(22)} ${stateOf(device).padEnd(11)} ${device.connectionState}`,
           )
       }
       if (count === 0 && !options.json) print(`hub '${hub.name}' has no device`)
     })
   addHubOption(addAccessOptions(command))
+}
+
+function stateOf({ status, revoked, quarantine }: DeviceResource): string {
+  if (revoked) return 'revoked'
+  return quarantine ? 'quarantined' : status
 }
 
 function addShow(group: Command): void {

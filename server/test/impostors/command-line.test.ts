@@ -44,6 +44,7 @@ test('an operator sees the clone, its evidence and the way out on the command li
   const shown = await holdfast('alarms', line.split(' ').at(-1) ?? '')
   for (const part of ['from 127.0.0.1 port', 'from 127.0.0.2 port', 'CN=press-1', 'what to do'])
     assert.ok(shown.includes(part), `${part} in ${shown}`)
+  assert.match(await holdfast('device', 'list', '--hub', PLANT), /^press-1 .* quarantined /m)
   assert.equal(await holdfast('device', 'release', 'press-1', '--hub', PLANT), "'press-1' is released\n")
   assert.equal((await site.live('press-1', identity)).packets.length, 0)
 })
