@@ -12,12 +12,15 @@ import { blockContext } from './segment.ts'
 
 /** Segments kept open for reading. */
 const MAX_OPEN = 16
+/** What a decoded event takes in memory beside its stored bytes, about; more with many properties. */
+const EVENT_OVERHEAD = 640
 
 export interface Block {
   readonly first: number
   readonly events: readonly StoredEvent[]
   /** Bytes of each event as stored. */
   readonly sizes: Uint32Array
+  /** What it takes in memory, about. */
   readonly bytes: number
 }
 
@@ -30,7 +33,7 @@ interface OpenSegment {
 }
 
 /**
- * Reads committed blocks. The blocks read last stay decoded, up to `cacheBytes` of stored bytes, so that several
+ * Reads committed blocks. The blocks read last stay decoded, up to `cacheBytes` of memory, so that several
  * consumer groups at the tail share one decoding, and a reader that takes a block in small bites does not repeat it.
  */
 export class BlockReader {
@@ -96,7 +99,7 @@ export class BlockReader {
         position: { partition, sequence: first + index, enqueuedTime },
         event,
       }))
-      return this.#keep(key, { first, events, sizes: decoded.sizes, bytes: stored.length })
+      return this.#keep(key, { first, events, sizes: decoded.sizes, bytes: stored.length + count * EVENT_OVERHEAD })
     })
   }
 

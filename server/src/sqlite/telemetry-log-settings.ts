@@ -14,7 +14,7 @@ export interface TelemetryLogSettings {
   readonly maxWaitingBytes: number
   /** Bytes in the write-ahead log at which a checkpoint no longer waits for an idle moment. */
   readonly checkpointBytes: number
-  /** Stored bytes of the blocks that stay decoded for readers. */
+  /** Memory of the blocks that stay decoded for readers, about. */
   readonly cacheBytes: number
   /** Quota of each segment file in pages of 4 KiB. */
   readonly maxPages: number | undefined
@@ -27,6 +27,6 @@ export const DEFAULT_LOG_SETTINGS: TelemetryLogSettings = {
   maxBatchBytes: 2 * 1024 * 1024,
   maxWaitingBytes: 64 * 1024 * 1024,
   checkpointBytes: 16 * 1024 * 1024,
-  cacheBytes: 16 * 1024 * 1024,
+  cacheBytes: 32 * 1024 * 1024,
   maxPages: undefined,
 }

@@ -93,7 +93,7 @@ describe('kill -9 at full rate', () => {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-crash-'))
   after(() => rmSync(folder, { recursive: true }))
 
-  test(`${KILLS} times: everything acknowledged is there once, nothing is torn`, { timeout: 120_000 }, async (t) => {
+  test(`${KILLS} times: everything acknowledged is there once, nothing is torn`, { timeout: 600_000 }, async (t) => {
     const events = new Map<string, string>()
     const devices = new Set<string>()
     for (let run = 0; run < KILLS; run++) {
