@@ -14,8 +14,11 @@ import {
   VerifiedPath,
 } from '@holdfast/pki'
 import type { Certificate } from '@holdfast/pki'
+import { judgeProvenance } from '../../src/hub/door/provenance.ts'
+import { isFinding } from '../../src/hub/findings/finding.ts'
 import { KnownAuthorities } from '../../src/hub/authorities/known-authorities.ts'
 import { authorityTarget } from '../../src/hub/revoke.ts'
+import type { Device } from '../../src/model/device.ts'
 import { certificateGround } from '../../src/model/ground.ts'
 import { DAY, makeDevice, makeIntermediate, makeRoot } from '../hub/certificates.ts'
 import type { Made } from '../hub/certificates.ts'
@@ -69,10 +72,25 @@ test('one CA of ten makes intermediates by the hundred and pushes out none of th
     good.push(root, line)
   }
   const hostile = await makeRoot('Hostile Root', now)
+  const first = await makeIntermediate(hostile, 'Throw-away', now)
+  const { leaf } = await show(server, now, [first, hostile])
   for (let at = 0; at < 200; at++) {
     const throwAway = await makeIntermediate(hostile, `Throw-away ${at}`, now)
     assert.ok((await show(server, now, [throwAway, hostile])).verdict instanceof VerifiedPath)
   }
+  // A device that was provisioned below what is forgotten since is not let in by what can no longer be looked at.
+  const path = [leaf, certificateOf(first), certificateOf(hostile)].map(certificateId)
+  assert.equal(server.trust.authoritiesOf(leaf, path.slice(1)), undefined)
+  const provenance = { enrollment: { kind: 'group', id: 'line' }, path } as const
+  const { registry, anchors } = bench
+  const judged = await judgeProvenance(
+    { hub: FACTORY, provenance } as unknown as Device,
+    { leaf, shown: '' },
+    { home: FACTORY, now },
+    { registry, anchors, trust: server.trust },
+  )
+  assert.ok(isFinding(judged))
+  assert.equal(judged.rule, 'chain:revocation-unknown')
   const knows = ({ revocations }: OpenTrust, made: Made) =>
     revocations.known.withId(certificateId(certificateOf(made))).length === 1
   assert.ok(good.every((made) => knows(server, made)))

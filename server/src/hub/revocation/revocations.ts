@@ -61,6 +61,8 @@ export class Revocations {
   readonly #listeners = new Set<RecordListener>()
   /** Sessions closed by the records that a caller waits for. */
   readonly #awaited = new Map<string, number>()
+  /** CAs that this node has written down and not read back: it may have forgotten them since. */
+  readonly #ownWrites = new Set<string>()
   #revision = 0
   #chain: Promise<void> = Promise.resolve()
   #unsubscribe: () => void = () => {}
@@ -199,9 +201,13 @@ export class Revocations {
     const { registry, random, log } = this.#parts
     const [id, etag] = [knownAuthorityId(authority.sha256, anchor), firstEtag(random)]
     const certificate = new Uint8Array(authority.der)
+    const key = recordKey({ hub, kind: 'authority', id })
+    this.#ownWrites.add(key)
     try {
-      await registry.revocations.create({ kind: 'authority', hub, id, etag, anchor, certificate })
+      const outcome = await registry.revocations.create({ kind: 'authority', hub, id, etag, anchor, certificate })
+      if (outcome === 'exists') this.#ownWrites.delete(key)
     } catch (error) {
+      this.#ownWrites.delete(key)
       log.warn({ err: error }, 'a CA of a verified path was not written down; a restart forgets it')
     }
   }
@@ -215,6 +221,7 @@ export class Revocations {
     } catch (error) {
       this.#parts.log.warn({ err: error }, 'a CA that is forgotten was not deleted; a restart recalls it')
     }
+    this.#ownWrites.delete(recordKey({ hub, kind: 'authority', id }))
   }
 
   /** What sessions rest on that this target takes away. The leaf of a thumbprint is not among them: see SessionWatch. */
@@ -280,7 +287,8 @@ export class Revocations {
     if (awaited !== undefined) this.#awaited.set(key, awaited + closed)
   }
 
-  #recall({ hub, anchor, certificate }: KnownAuthority): void {
+  #recall({ hub, id, anchor, certificate }: KnownAuthority): void {
+    if (this.#ownWrites.delete(recordKey({ hub, kind: 'authority', id }))) return
     const authority = parseCertificate(certificate)
     if (anchor === null) return void this.known.choose(authority)
     const { forgotten } = this.known.see(authority, { hub, anchor: anchor ?? null })
