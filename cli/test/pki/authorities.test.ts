@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { Command } from 'commander'
 import { register } from '../../src/pki/register.ts'
 import { assertRefused, BIN, expiredRoot, Shell } from './shell.ts'
+import { without } from '../../../test/foreign-program.ts'
 
-const noScript = spawnSync('script', ['--version']).error ? 'script is not installed: apt-get install bsdutils' : false
+const withoutOpenssl = without('openssl')
+
+const noScript = without('script', 'bsdutils')
 
 interface CaResult {
   readonly subject: string
@@ -16,7 +19,7 @@ interface CaResult {
   readonly files: Record<'key' | 'certificate' | 'chain', string>
 }
 
-test('a root CA lives in a folder whose key is for its owner alone', () => {
+test('a root CA lives in a folder whose key is for its owner alone', { skip: withoutOpenssl }, () => {
   using shell = new Shell()
   const output = shell.ok('root', 'contoso', '--name', 'Contoso Root CA')
   assert.match(output, /^root CA "Contoso Root CA", valid through 20\d\d-\d\d-\d\d\n/)
@@ -30,7 +33,7 @@ test('a root CA lives in a folder whose key is for its owner alone', () => {
   assert.match(shell.openssl('verify', '-x509_strict', '-CAfile', 'contoso/ca.cer', 'contoso/ca.cer'), /OK/)
 })
 
-test('intermediates go to any depth and carry their chain', () => {
+test('intermediates go to any depth and carry their chain', { skip: withoutOpenssl }, () => {
   using shell = new Shell()
   shell.ok('root', 'root', '--name', 'Root', '--key', 'p384')
   const plant = shell.json('intermediate', 'plant', '--ca', 'root', '--name', 'Plant', '--path-length', '1') as CaResult
@@ -71,31 +74,35 @@ test('every kind of key makes a CA', () => {
   assertRefused(shell.pki('root', 'x', '--name', 'X', '--key', 'rsa1024'), 2, /Allowed choices are p256, p384/)
 })
 
-test('a key encrypted under a passphrase opens for openssl and for the CA that needs it', () => {
-  using shell = new Shell()
-  shell.write('pass.txt', 'pässwörd mit Leerzeichen \nsecond line\n')
-  shell.write('wrong.txt', 'wrong\n')
-  shell.write('empty.txt', '\n')
-  shell.ok('root', 'root', '--name', 'Root', '--passphrase-file', 'pass.txt')
-  assert.match(shell.read('root/ca.key'), /^-----BEGIN ENCRYPTED PRIVATE KEY-----/)
-  const publicKey = shell.openssl('pkey', '-in', 'root/ca.key', '-passin', 'file:pass.txt', '-pubout')
-  assert.equal(shell.openssl('x509', '-in', 'root/ca.cer', '-noout', '-pubkey'), publicKey)
+test(
+  'a key encrypted under a passphrase opens for openssl and for the CA that needs it',
+  { skip: withoutOpenssl },
+  () => {
+    using shell = new Shell()
+    shell.write('pass.txt', 'pässwörd mit Leerzeichen \nsecond line\n')
+    shell.write('wrong.txt', 'wrong\n')
+    shell.write('empty.txt', '\n')
+    shell.ok('root', 'root', '--name', 'Root', '--passphrase-file', 'pass.txt')
+    assert.match(shell.read('root/ca.key'), /^-----BEGIN ENCRYPTED PRIVATE KEY-----/)
+    const publicKey = shell.openssl('pkey', '-in', 'root/ca.key', '-passin', 'file:pass.txt', '-pubout')
+    assert.equal(shell.openssl('x509', '-in', 'root/ca.cer', '-noout', '-pubkey'), publicKey)
 
-  const make = ['intermediate', 'line', '--ca', 'root', '--name', 'Line'] as const
-  assertRefused(shell.pki(...make), 1, /no terminal to ask on, give it with --ca-passphrase-file FILE/)
-  assertRefused(
-    shell.pki(...make, '--ca-passphrase-file', 'wrong.txt'),
-    1,
-    /'root\/ca\.key' cannot be used: the passphrase does not fit/,
-  )
-  assertRefused(
-    shell.pki(...make, '--ca-passphrase-file', 'absent.txt'),
-    1,
-    /'absent.txt' cannot be read: it does not exist/,
-  )
-  assertRefused(shell.pki(...make, '--ca-passphrase-file', 'empty.txt'), 1, /holds no passphrase/)
-  shell.ok(...make, '--ca-passphrase-file', 'pass.txt')
-})
+    const make = ['intermediate', 'line', '--ca', 'root', '--name', 'Line'] as const
+    assertRefused(shell.pki(...make), 1, /no terminal to ask on, give it with --ca-passphrase-file FILE/)
+    assertRefused(
+      shell.pki(...make, '--ca-passphrase-file', 'wrong.txt'),
+      1,
+      /'root\/ca\.key' cannot be used: the passphrase does not fit/,
+    )
+    assertRefused(
+      shell.pki(...make, '--ca-passphrase-file', 'absent.txt'),
+      1,
+      /'absent.txt' cannot be read: it does not exist/,
+    )
+    assertRefused(shell.pki(...make, '--ca-passphrase-file', 'empty.txt'), 1, /holds no passphrase/)
+    shell.ok(...make, '--ca-passphrase-file', 'pass.txt')
+  },
+)
 
 /** Runs the program on a terminal of its own (`script`) and answers each question as it appears. */
 async function onTerminal(shell: Shell, args: string, answers: readonly [RegExp, string][]) {

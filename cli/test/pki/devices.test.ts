@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createSecureContext } from 'node:tls'
 import { assertRefused, Shell } from './shell.ts'
+import { without } from '../../../test/foreign-program.ts'
+
+const withoutOpenssl = without('openssl')
 
 const shell = new Shell()
 
@@ -17,7 +20,7 @@ after(() => shell[Symbol.dispose]())
 
 const at = (name: string): string => `line/issued/pump-1.${name}`
 
-test('a device gets its key, certificate, chain and .pfx', () => {
+test('a device gets its key, certificate, chain and .pfx', { skip: withoutOpenssl }, () => {
   const output = shell.ok('device', 'pump-1', '--ca', 'line')
   assert.match(output, /^device "pump-1", valid through/)
   assert.equal(shell.mode(at('key.pem')), 0o600)
@@ -36,7 +39,7 @@ test('a device gets its key, certificate, chain and .pfx', () => {
   createSecureContext({ cert: shell.read(at('chain.pem')), key: shell.read(at('key.pem')) })
 })
 
-test('a passphrase encrypts the key in PEM and in the .pfx', () => {
+test('a passphrase encrypts the key in PEM and in the .pfx', { skip: withoutOpenssl }, () => {
   shell.ok('device', 'secret-1', '--ca', 'line', '--passphrase-file', 'pass.txt', '--out', 'secret')
   const passphrase = 'device secret'
   assert.match(shell.read('secret/secret-1.key.pem'), /^-----BEGIN ENCRYPTED PRIVATE KEY-----/)
@@ -57,7 +60,7 @@ test('a device straight under the root has a chain of its certificate alone', ()
   assert.equal(shell.read('root/issued/lone.chain.pem'), shell.read('root/issued/lone.cer'))
 })
 
-test('many devices are numbered, and each is whole', () => {
+test('many devices are numbered, and each is whole', { skip: withoutOpenssl }, () => {
   assert.match(
     shell.ok('device', 'sensor-', '--count', '250', '--ca', 'line', '--out', 'bulk'),
     /^250 devices in bulk, from sensor-001 to sensor-250 /,
@@ -111,7 +114,7 @@ test('nothing is overwritten, and a run that meets an existing file makes nothin
   assertRefused(shell.pki('device', 'd-2', '--ca', 'line', '--out', 'half'), 1, /exists already/)
 })
 
-test('the index of the CA knows every certificate that it signed', () => {
+test('the index of the CA knows every certificate that it signed', { skip: withoutOpenssl }, () => {
   const index = shell.read('line/issued/index.jsonl').trim().split('\n')
   const entries = index.map((line) => JSON.parse(line) as Record<'serial' | 'kind' | 'subject', string>)
   const pump = entries.find(({ subject }) => subject === 'CN=pump-1')

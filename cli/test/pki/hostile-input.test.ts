@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { assertRefused, Shell } from './shell.ts'
+import { without } from '../../../test/foreign-program.ts'
+
+const withoutOpenssl = without('openssl')
 
 const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 
@@ -51,43 +54,47 @@ test('a count or a term out of all reason is refused in words', () => {
   assert.ok(!shell.has('root/issued'))
 })
 
-test('a request that asks to become a CA, lies about its key or is cut off is refused, with the name of the file', () => {
-  using shell = new Shell()
-  shell.ok('root', 'root', '--name', 'Root')
-  const request = (file: string, ...more: string[]) => {
-    shell.openssl(
-      'req',
-      '-new',
-      ...CURVE,
-      '-keyout',
-      'k',
-      '-subj',
-      '/CN=valve',
-      '-outform',
-      'DER',
-      '-out',
-      file,
-      ...more,
+test(
+  'a request that asks to become a CA, lies about its key or is cut off is refused, with the name of the file',
+  { skip: withoutOpenssl },
+  () => {
+    using shell = new Shell()
+    shell.ok('root', 'root', '--name', 'Root')
+    const request = (file: string, ...more: string[]) => {
+      shell.openssl(
+        'req',
+        '-new',
+        ...CURVE,
+        '-keyout',
+        'k',
+        '-subj',
+        '/CN=valve',
+        '-outform',
+        'DER',
+        '-out',
+        file,
+        ...more,
+      )
+      return shell.bytes(file)
+    }
+    request('ca.csr', '-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=keyCertSign')
+    assertRefused(shell.pki('sign-csr', 'ca.csr', '--ca', 'root'), 1, /asks for the certificate of a CA/)
+    const good = request('good.csr', '-addext', 'basicConstraints=CA:FALSE', '-addext', 'subjectAltName=DNS:valve')
+    const forged = Buffer.from(good)
+    forged[forged.length - 3] = (forged[forged.length - 3] ?? 0) ^ 1
+    shell.write('forged.csr', forged)
+    assertRefused(shell.pki('sign-csr', 'forged.csr', '--ca', 'root'), 1, /not signed by the key/)
+    shell.write('cut.csr', good.subarray(0, 100))
+    assertRefused(
+      shell.pki('sign-csr', 'cut.csr', '--ca', 'root'),
+      1,
+      /'cut\.csr' cannot be read as a certificate request/,
     )
-    return shell.bytes(file)
-  }
-  request('ca.csr', '-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=keyCertSign')
-  assertRefused(shell.pki('sign-csr', 'ca.csr', '--ca', 'root'), 1, /asks for the certificate of a CA/)
-  const good = request('good.csr', '-addext', 'basicConstraints=CA:FALSE', '-addext', 'subjectAltName=DNS:valve')
-  const forged = Buffer.from(good)
-  forged[forged.length - 3] = (forged[forged.length - 3] ?? 0) ^ 1
-  shell.write('forged.csr', forged)
-  assertRefused(shell.pki('sign-csr', 'forged.csr', '--ca', 'root'), 1, /not signed by the key/)
-  shell.write('cut.csr', good.subarray(0, 100))
-  assertRefused(
-    shell.pki('sign-csr', 'cut.csr', '--ca', 'root'),
-    1,
-    /'cut\.csr' cannot be read as a certificate request/,
-  )
-  assert.ok(!shell.has('root/issued'))
-  shell.ok('sign-csr', 'good.csr', '--ca', 'root')
-  assert.doesNotMatch(shell.openssl('x509', '-in', 'root/issued/valve.cer', '-noout', '-text'), /CA:TRUE|DNS:/)
-})
+    assert.ok(!shell.has('root/issued'))
+    shell.ok('sign-csr', 'good.csr', '--ca', 'root')
+    assert.doesNotMatch(shell.openssl('x509', '-in', 'root/issued/valve.cer', '-noout', '-text'), /CA:TRUE|DNS:/)
+  },
+)
 
 test('what is no certificate, request or CRL is told so, and a CRL is described', () => {
   using shell = new Shell()

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { assertRefused, Shell } from './shell.ts'
+import { without } from '../../../test/foreign-program.ts'
+
+const withoutOpenssl = without('openssl')
 
 /** A CA as it is bought: made by openssl, a root above it, keys in the forms in which they are handed over. */
 const shell = new Shell()
 
 before(() => {
+  if (withoutOpenssl !== false) return
   const newKey = ['-newkey', 'rsa:2048', '-nodes']
   const caExtensions = ['-addext', 'keyUsage=critical,keyCertSign,cRLSign']
   shell.openssl(
@@ -33,7 +37,7 @@ before(() => {
 })
 after(() => shell[Symbol.dispose]())
 
-test('a bought CA is taken over with its chain in order, and issues', () => {
+test('a bought CA is taken over with its chain in order, and issues', { skip: withoutOpenssl }, () => {
   assert.match(shell.ok('import', 'plain', '--chain', 'chain.pem', '--key', 'ca.key'), /^imported CA "Issuing CA"/)
   assert.equal(shell.mode('plain/ca.key'), 0o600)
   const pem = (name: string): string => shell.openssl('x509', '-in', name)
@@ -50,7 +54,7 @@ test('a bought CA is taken over with its chain in order, and issues', () => {
   )
 })
 
-test('encrypted keys in each form are opened, and encrypted again if asked', () => {
+test('encrypted keys in each form are opened, and encrypted again if asked', { skip: withoutOpenssl }, () => {
   shell.openssl('pkcs8', '-topk8', '-in', 'ca.key', '-passout', 'file:pass.txt', '-out', 'pkcs8.key')
   shell.openssl(
     'rsa',
@@ -101,13 +105,13 @@ test('encrypted keys in each form are opened, and encrypted again if asked', () 
   }
 })
 
-test('a key in DER is read', () => {
+test('a key in DER is read', { skip: withoutOpenssl }, () => {
   shell.openssl('pkcs8', '-topk8', '-nocrypt', '-in', 'ca.key', '-outform', 'DER', '-out', 'ca.key.der')
   shell.ok('import', 'der', '--chain', 'ca.pem', '--key', 'ca.key.der')
   assert.equal(shell.read('der/chain.pem'), shell.read('der/ca.cer'))
 })
 
-test('what does not fit together is refused', () => {
+test('what does not fit together is refused', { skip: withoutOpenssl }, () => {
   const take = (...args: string[]) => shell.pki('import', 'none', ...args)
   assertRefused(
     take('--chain', 'root.pem', '--key', 'ca.key'),

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { after, before, test } from 'node:test'
 import { assertRefused, BIN, Shell } from './shell.ts'
+import { without } from '../../../test/foreign-program.ts'
+
+const withoutOpenssl = without('openssl')
 
 const shell = new Shell()
 
@@ -74,12 +77,16 @@ test('several CAs may be trusted at once', () => {
 })
 
 test('files that cannot be judged are refused before', () => {
-  assertRefused(shell.pki('verify', 'out/pump-1.cer', '--ca', 'absent'), 1, /the CA certificate 'absent' cannot be read/)
+  assertRefused(
+    shell.pki('verify', 'out/pump-1.cer', '--ca', 'absent'),
+    1,
+    /the CA certificate 'absent' cannot be read/,
+  )
   assertRefused(shell.pki('verify', 'pass.txt', '--ca', 'root'), 1, /no certificate found/)
   assertRefused(shell.pki('verify', 'out/pump-1.cer'), 2, /required option '--ca <path...>' not specified/)
 })
 
-test('a chain is described certificate by certificate', () => {
+test('a chain is described certificate by certificate', { skip: withoutOpenssl }, () => {
   const output = shell.ok('inspect', 'out/pump-1.chain.pem')
   assert.match(output, /^certificate "pump-1"\n {2}subject {7}CN=pump-1\n {2}issuer {8}CN=Line 7\n/)
   assert.match(output, /\(36[45] days left\)/)
@@ -98,7 +105,7 @@ test('a .pfx is opened without a passphrase, with one, or not at all', () => {
   assert.match(shell.ok('inspect', 'out/locked.pfx', '--passphrase-file', 'pass.txt'), /^certificate "locked"/)
 })
 
-test('requests, DER files and JSON', () => {
+test('requests, DER files and JSON', { skip: withoutOpenssl }, () => {
   shell.openssl('req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'r.key', '-subj', '/CN=r', '-out', 'r.csr')
   shell.openssl('x509', '-in', 'root/ca.cer', '-outform', 'DER', '-out', 'root.der')
   assert.match(shell.ok('inspect', 'r.csr'), /^request for "CN=r"\n {2}key {11}RSA, 2048 bits\n/)
@@ -116,7 +123,7 @@ test('a reader that has seen enough ends the command without a word', () => {
   assert.deepEqual({ stdout, stderr }, { stdout: 'certificate "pump-1"\n', stderr: '' })
 })
 
-test('a name that would steer the terminal is shown escaped', () => {
+test('a name that would steer the terminal is shown escaped', { skip: withoutOpenssl }, () => {
   shell.openssl(
     'req',
     '-x509',

@@ -3,6 +3,9 @@ import { X509Certificate } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { parseCertificate, provePossession } from '@holdfast/pki'
 import { assertRefused, Shell } from './shell.ts'
+import { without } from '../../../test/foreign-program.ts'
+
+const withoutOpenssl = without('openssl')
 
 const shell = new Shell()
 
@@ -18,7 +21,7 @@ function request(name: string, subject: string, ...more: readonly string[]): str
   return `${name}.csr`
 }
 
-test('a request made on the device becomes its certificate and chain', () => {
+test('a request made on the device becomes its certificate and chain', { skip: withoutOpenssl }, () => {
   const output = shell.ok('sign-csr', request('pump-1', '/CN=pump-1'), '--ca', 'line', '--id', 'pump-1')
   assert.match(output, /^device "pump-1", valid through/)
   const verify = [
@@ -40,13 +43,13 @@ test('a request made on the device becomes its certificate and chain', () => {
   )
 })
 
-test('a request in DER is read too', () => {
+test('a request in DER is read too', { skip: withoutOpenssl }, () => {
   const file = request('der', '/CN=der', '-outform', 'DER')
   const { id } = shell.json('sign-csr', file, '--ca', 'line', '--out', 'signed') as { id: string }
   assert.equal(id, 'der')
 })
 
-test('requests that must not be signed are refused', () => {
+test('requests that must not be signed are refused', { skip: withoutOpenssl }, () => {
   const sign = (file: string, ...more: string[]) =>
     shell.pki('sign-csr', file, '--ca', 'line', '--out', 'none', ...more)
   const good = request('good', '/CN=good')

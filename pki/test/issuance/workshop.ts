@@ -17,6 +17,7 @@ import {
   type Issuer,
   type KeyType,
 } from '@holdfast/pki'
+import { without } from '../../../test/foreign-program.ts'
 
 export const DAY = 24 * 60 * 60 * 1000
 /** A whole second, so that times survive the trip through a certificate unchanged. */
@@ -97,5 +98,4 @@ export class Workshop implements Disposable {
   }
 }
 
-export const withoutOpenssl =
-  spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed: apt-get install openssl'
+export const withoutOpenssl = without('openssl')

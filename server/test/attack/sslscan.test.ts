@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict'
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { startWholeServer } from '../e2e/whole-server.ts'
-
-const missing = spawnSync('sslscan', ['--version']).error ? 'sslscan is not installed (apt install sslscan)' : false
+import { without } from '../../../test/foreign-program.ts'
 
 /** What sslscan calls the curves that give less than 128 bits, or that nobody should use any more. */
 const WEAK_GROUP = /sect\d|secp(?:1|224)|prime19|brainpool|FFDHE|ffdhe/i
 
-test('sslscan finds TLS 1.2 and 1.3, ECDHE with AEAD, and nothing else', { skip: missing }, async (t) => {
+test('sslscan finds TLS 1.2 and 1.3, ECDHE with AEAD, and nothing else', { skip: without('sslscan') }, async (t) => {
   const server = await startWholeServer()
   t.after(() => server.close())
   for (const port of [server.ports.mqtt, server.ports.https, server.ports.amqp]) {

@@ -12,6 +12,7 @@ import { closeOf, startListening } from '../net/listening.ts'
 import type { Listening } from '../net/listening.ts'
 import { assertExplained } from './explained.ts'
 import type { Explanation } from './explained.ts'
+import { without } from '../../../test/foreign-program.ts'
 
 interface Cause extends Explanation {
   readonly name: string
@@ -100,7 +101,7 @@ suite('a refused handshake is explained when', () => {
   after(() => listening.close())
 
   for (const { name, attempt, ...explanation } of CAUSES) {
-    test(name, { timeout: 10_000 }, async () => {
+    test(name, { timeout: 30_000, skip: attempt === distrust && without('openssl') }, async () => {
       listening.refusals.length = 0
       await attempt(listening)
       while (listening.refusals.length === 0) await turn()

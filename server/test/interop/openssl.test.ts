@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,11 +9,11 @@ import { HUB, HUB_HOST, startWholeServer } from '../e2e/whole-server.ts'
 import type { WholeServer } from '../e2e/whole-server.ts'
 import { makeDevice, makeIntermediate, makeRoot } from '../http/certificates.ts'
 import { connect } from '../mqtt/packet-bytes.ts'
+import { without } from '../../../test/foreign-program.ts'
 
 const CONNACK_ACCEPTED = Buffer.from([0x20, 2, 0, 0])
-const skip = spawnSync('openssl', ['version']).error === undefined ? false : 'openssl is not installed'
 
-describe('openssl s_client', { skip }, () => {
+describe('openssl s_client', { skip: without('openssl') }, () => {
   let server: WholeServer
   let folder: string
   before(async () => {

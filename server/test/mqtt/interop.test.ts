@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent } from 'node:https'
@@ -20,6 +20,7 @@ import type { IClientOptions } from 'mqtt'
 import type { HubEvent } from '../../src/model/message.ts'
 import { HUB, SCOPE, startFixture } from './fixture.ts'
 import type { Fixture } from './fixture.ts'
+import { without } from '../../../test/foreign-program.ts'
 
 const { Client, Message } = deviceSdk
 const { Mqtt, MqttWs } = deviceMqtt
@@ -126,8 +127,7 @@ describe('unmodified clients', () => {
     }
   })
 
-  const hasMosquitto = spawnSync('mosquitto_pub', ['--help']).error === undefined
-  test('mosquitto_pub', { skip: hasMosquitto ? false : 'mosquitto_pub is not installed' }, async () => {
+  test('mosquitto_pub', { skip: without('mosquitto_pub', 'mosquitto-clients') }, async () => {
     const id = 'mosquitto'
     const { cert, key } = await fixture.device(id)
     const files = { root: join(folder, 'root.pem'), cert: join(folder, 'dev.cer'), key: join(folder, 'dev.key') }

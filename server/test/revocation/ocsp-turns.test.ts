@@ -11,6 +11,9 @@ import { Metrics } from '../../src/metrics.ts'
 import { makeDevice, makeRoot } from '../http/certificates.ts'
 import type { TestAuthority } from '../http/certificates.ts'
 import { startResponder } from './openssl-responder.ts'
+import { without } from '../../../test/foreign-program.ts'
+
+const withoutOpenssl = without('openssl')
 
 const clock = { now: () => Date.now() }
 
@@ -34,17 +37,21 @@ async function openCa(t: TestContext, name: string, devices: number) {
   return { issuer: authority(ca), responder, leaves: made.map(({ der }) => parseCertificate(der)) }
 }
 
-test('more questions than may be asked at once wait for their turn, and every one is answered', async (t) => {
-  const { client, outcomes } = openClient(t, { timeoutMs: 60_000, atOnce: 2 })
-  const { issuer, responder, leaves } = await openCa(t, 'Line', 7)
-  await Promise.all(leaves.map((leaf) => client.ask(leaf, issuer, responder.url)))
-  for (const leaf of leaves) assert.equal(client.answerOf(leaf, issuer, clock.now()), 'good')
-  assert.equal(responder.asked, 7)
-  assert.equal(responder.peak, 2)
-  assert.deepEqual(await outcomes(), { good: 7 })
-})
+test(
+  'more questions than may be asked at once wait for their turn, and every one is answered',
+  { skip: withoutOpenssl },
+  async (t) => {
+    const { client, outcomes } = openClient(t, { timeoutMs: 60_000, atOnce: 2 })
+    const { issuer, responder, leaves } = await openCa(t, 'Line', 7)
+    await Promise.all(leaves.map((leaf) => client.ask(leaf, issuer, responder.url)))
+    for (const leaf of leaves) assert.equal(client.answerOf(leaf, issuer, clock.now()), 'good')
+    assert.equal(responder.asked, 7)
+    assert.equal(responder.peak, 2)
+    assert.deepEqual(await outcomes(), { good: 7 })
+  },
+)
 
-test('the same question is asked once, however many wait for the answer', async (t) => {
+test('the same question is asked once, however many wait for the answer', { skip: withoutOpenssl }, async (t) => {
   const { client, outcomes } = openClient(t, { timeoutMs: 60_000, atOnce: 1 })
   const { issuer, responder, leaves } = await openCa(t, 'Line', 2)
   const twice = [...leaves, ...leaves, ...leaves]
@@ -53,32 +60,40 @@ test('the same question is asked once, however many wait for the answer', async 
   assert.deepEqual(await outcomes(), { good: 2 })
 })
 
-test('who gets no turn in time goes unasked, is counted, and is asked about when it comes again', async (t) => {
-  const { client, outcomes } = openClient(t, { timeoutMs: 200, atOnce: 1 })
-  const { issuer, responder, leaves } = await openCa(t, 'Line', 2)
-  const [first = assert.fail(), second = assert.fail()] = leaves
-  responder.hang()
-  await Promise.all([client.ask(first, issuer, responder.url), client.ask(second, issuer, responder.url)])
-  assert.equal(responder.asked, 1)
-  assert.deepEqual(await outcomes(), { failed: 1, 'no-turn-in-time': 1 })
-  assert.equal(client.answerOf(second, issuer, clock.now()), undefined)
-  assert.ok(client.isFresh(first, issuer, clock.now()))
-  assert.ok(!client.isFresh(second, issuer, clock.now()))
-})
+test(
+  'who gets no turn in time goes unasked, is counted, and is asked about when it comes again',
+  { skip: withoutOpenssl },
+  async (t) => {
+    const { client, outcomes } = openClient(t, { timeoutMs: 200, atOnce: 1 })
+    const { issuer, responder, leaves } = await openCa(t, 'Line', 2)
+    const [first = assert.fail(), second = assert.fail()] = leaves
+    responder.hang()
+    await Promise.all([client.ask(first, issuer, responder.url), client.ask(second, issuer, responder.url)])
+    assert.equal(responder.asked, 1)
+    assert.deepEqual(await outcomes(), { failed: 1, 'no-turn-in-time': 1 })
+    assert.equal(client.answerOf(second, issuer, clock.now()), undefined)
+    assert.ok(client.isFresh(first, issuer, clock.now()))
+    assert.ok(!client.isFresh(second, issuer, clock.now()))
+  },
+)
 
-test('a responder that keeps all who ask it waiting keeps nobody of another CA waiting', async (t) => {
-  const { client } = openClient(t, { timeoutMs: 60_000, atOnce: 1 })
-  const [slow, quick] = [await openCa(t, 'Slow', 3), await openCa(t, 'Quick', 1)]
-  slow.responder.hang()
-  const held = slow.leaves.map((leaf) => client.ask(leaf, slow.issuer, slow.responder.url))
-  const [leaf = assert.fail()] = quick.leaves
-  await client.ask(leaf, quick.issuer, quick.responder.url)
-  assert.equal(client.answerOf(leaf, quick.issuer, clock.now()), 'good')
-  client.close()
-  await Promise.all(held)
-})
+test(
+  'a responder that keeps all who ask it waiting keeps nobody of another CA waiting',
+  { skip: withoutOpenssl },
+  async (t) => {
+    const { client } = openClient(t, { timeoutMs: 60_000, atOnce: 1 })
+    const [slow, quick] = [await openCa(t, 'Slow', 3), await openCa(t, 'Quick', 1)]
+    slow.responder.hang()
+    const held = slow.leaves.map((leaf) => client.ask(leaf, slow.issuer, slow.responder.url))
+    const [leaf = assert.fail()] = quick.leaves
+    await client.ask(leaf, quick.issuer, quick.responder.url)
+    assert.equal(client.answerOf(leaf, quick.issuer, clock.now()), 'good')
+    client.close()
+    await Promise.all(held)
+  },
+)
 
-test('a certificate that names no responder is counted as such', async (t) => {
+test('a certificate that names no responder is counted as such', { skip: withoutOpenssl }, async (t) => {
   const { client, outcomes } = openClient(t, { timeoutMs: 60_000, atOnce: 1 })
   const { issuer, leaves } = await openCa(t, 'Line', 1)
   const [leaf = assert.fail()] = leaves

@@ -12,6 +12,9 @@ import { makeCrl } from './crls.ts'
 import { startResponder } from './openssl-responder.ts'
 import { HOME, openPlant } from './plant.ts'
 import type { Plant } from './plant.ts'
+import { without } from '../../../test/foreign-program.ts'
+
+const withoutOpenssl = without('openssl')
 
 function ask(plant: Plant, url: string | null, policy: 'require' | 'prefer') {
   const body = { authority: plant.line.pem, ocsp: { url }, policy }
@@ -19,7 +22,7 @@ function ask(plant: Plant, url: string | null, policy: 'require' | 'prefer') {
 }
 
 suite('a CA whose responder is asked', () => {
-  test('lets in who is good, once, and nobody else', async (t) => {
+  test('lets in who is good, once, and nobody else', { skip: withoutOpenssl }, async (t) => {
     const plant = await openPlant(t)
     const responder = await startResponder(t, plant.line)
     const [good, bad, unknown] = [await plant.device('good'), await plant.device('bad'), await plant.device('unknown')]
@@ -44,7 +47,7 @@ suite('a CA whose responder is asked', () => {
     assert.equal((await plant.refusal('good', good)).rule, 'chain:revoked')
   })
 
-  test('is not waited for longer than its time, and then the policy decides', async (t) => {
+  test('is not waited for longer than its time, and then the policy decides', { skip: withoutOpenssl }, async (t) => {
     const plant = await openPlant(t)
     const responder = await startResponder(t, plant.line)
     responder.hang()
@@ -61,7 +64,7 @@ suite('a CA whose responder is asked', () => {
     assert.equal((await plant.refusal('pump', identity)).rule, 'chain:revocation-unknown')
   })
 
-  test('believes nobody but the CA and whom it appointed', async (t) => {
+  test('believes nobody but the CA and whom it appointed', { skip: withoutOpenssl }, async (t) => {
     const plant = await openPlant(t)
     const responder = await startResponder(t, plant.line)
     const identity = await plant.device('pump')
@@ -81,7 +84,7 @@ suite('a CA whose responder is asked', () => {
 })
 
 suite('an OCSP response', () => {
-  test('is read strictly, and only for the certificate that was asked about', async (t) => {
+  test('is read strictly, and only for the certificate that was asked about', { skip: withoutOpenssl }, async (t) => {
     const root = await makeRoot('Root')
     const line = await makeIntermediate(root, 'Line')
     const responder = await startResponder(t, line)

@@ -25,6 +25,9 @@ import type { TestAuthority, TestIdentity } from '../http/certificates.ts'
 import { makeCrl } from './crls.ts'
 import { HOME, openPlant } from './plant.ts'
 import type { Plant } from './plant.ts'
+import { without } from '../../../test/foreign-program.ts'
+
+const withoutOpenssl = without('openssl')
 
 const DAY = 24 * 60 * 60 * 1000
 const CRLS = `/hubs/${HOME}/crls`
@@ -66,32 +69,36 @@ function issuerOfLine({ der, key }: TestAuthority) {
   return issuerOf(parseCertificate(der), keySigner(key))
 }
 
-test('openssl follows the address in a certificate to the list that the server publishes', async (t) => {
-  const plant = await openPlant(t)
-  const file = `${publicationName(parseCertificate(plant.line.der))}.crl`
-  const url = `http://127.0.0.1:${plant.crlPort}/crl/${file}`
-  const [good, bad] = [await publishing(plant, 'good', url), await publishing(plant, 'bad', url)]
-  await plant.live('good', good)
-  const crl = await makeCrl(plant.line, { number: 3, revoked: [bad.der] })
-  const taken = await plant.operate(CRLS, 'POST', { crl: crl.toString('base64') })
-  assert.equal(taken.path, `/crl/${file}`)
-  const folder = mkdtempSync(join(tmpdir(), 'holdfast-crl-download-'))
-  t.after(() => rmSync(folder, { recursive: true }))
-  writeFileSync(join(folder, 'ca.pem'), plant.root.pem)
-  writeFileSync(join(folder, 'line.pem'), plant.line.pem)
-  const verify = (identity: TestIdentity) => {
-    writeFileSync(join(folder, 'device.pem'), encodePem('CERTIFICATE', identity.der))
-    const { promise, resolve } = Promise.withResolvers<string>()
-    const files = ['-CAfile', 'ca.pem', '-untrusted', 'line.pem', 'device.pem']
-    // The server answers in this very process, so that it must not wait for openssl.
-    execFile('openssl', ['verify', '-crl_check', '-crl_download', ...files], { cwd: folder }, (_error, out, err) =>
-      resolve(out + err),
-    )
-    return promise
-  }
-  assert.match(await verify(good), /device\.pem: OK/)
-  assert.match(await verify(bad), /certificate revoked/)
-})
+test(
+  'openssl follows the address in a certificate to the list that the server publishes',
+  { skip: withoutOpenssl },
+  async (t) => {
+    const plant = await openPlant(t)
+    const file = `${publicationName(parseCertificate(plant.line.der))}.crl`
+    const url = `http://127.0.0.1:${plant.crlPort}/crl/${file}`
+    const [good, bad] = [await publishing(plant, 'good', url), await publishing(plant, 'bad', url)]
+    await plant.live('good', good)
+    const crl = await makeCrl(plant.line, { number: 3, revoked: [bad.der] })
+    const taken = await plant.operate(CRLS, 'POST', { crl: crl.toString('base64') })
+    assert.equal(taken.path, `/crl/${file}`)
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-crl-download-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    writeFileSync(join(folder, 'ca.pem'), plant.root.pem)
+    writeFileSync(join(folder, 'line.pem'), plant.line.pem)
+    const verify = (identity: TestIdentity) => {
+      writeFileSync(join(folder, 'device.pem'), encodePem('CERTIFICATE', identity.der))
+      const { promise, resolve } = Promise.withResolvers<string>()
+      const files = ['-CAfile', 'ca.pem', '-untrusted', 'line.pem', 'device.pem']
+      // The server answers in this very process, so that it must not wait for openssl.
+      execFile('openssl', ['verify', '-crl_check', '-crl_download', ...files], { cwd: folder }, (_error, out, err) =>
+        resolve(out + err),
+      )
+      return promise
+    }
+    assert.match(await verify(good), /device\.pem: OK/)
+    assert.match(await verify(bad), /certificate revoked/)
+  },
+)
 
 test('caches may keep a list, and never beyond the time when the next one is due', async (t) => {
   const plant = await openPlant(t)
