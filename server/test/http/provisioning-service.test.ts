@@ -39,6 +39,7 @@ test('an X.509 individual enrollment is made, updated by what came back, and del
     .responseBody
   assert.equal(updated.provisioningStatus, 'disabled')
   assert.equal(updated.attestation.x509?.clientCertificates?.primary?.info?.sha256Thumbprint, info?.sha256Thumbprint)
+  assert.deepEqual((await client.getIndividualEnrollment('PUMP-1')).responseBody, updated)
   await assert.rejects(client.createOrUpdateIndividualEnrollment({ ...created }), { name: 'InvalidEtagError' })
 
   await client.deleteIndividualEnrollment(updated)
@@ -80,6 +81,38 @@ test('a group takes certificates as PEM, base64 of PEM and base64 of DER', async
   }
 })
 
+test('a group is made, got, updated by its etag, refused by a stale one, listed and deleted', async (t) => {
+  const server = await startServer(t)
+  const client = await clientOf(server)
+  const { pem: certificate } = await makeIntermediate(await makeRoot('Plant root'), 'Plant line 1')
+  const attestation = { type: 'x509', x509: { signingCertificates: { primary: { certificate } } } }
+  const draft = { enrollmentGroupId: 'Line-1', attestation, provisioningStatus: 'enabled' }
+  const created = (await client.createOrUpdateEnrollmentGroup(draft as never)).responseBody
+  assert.match(created.etag ?? '', /^".+"$/)
+  assert.deepEqual((await client.getEnrollmentGroup('Line-1')).responseBody, created)
+  await assert.rejects(client.createOrUpdateEnrollmentGroup(draft as never), { name: 'DeviceAlreadyExistsError' })
+
+  const changed = { ...created, provisioningStatus: 'disabled' }
+  const updated = (await client.createOrUpdateEnrollmentGroup(changed as never)).responseBody
+  assert.equal(updated.provisioningStatus, 'disabled')
+  assert.notEqual(updated.etag, created.etag)
+  await assert.rejects(client.createOrUpdateEnrollmentGroup(changed as never), { name: 'InvalidEtagError' })
+  await assert.rejects(client.deleteEnrollmentGroup(created), { name: 'InvalidEtagError' })
+  const mechanism = (await client.getEnrollmentGroupAttestationMechanism('Line-1')).responseBody
+  assert.equal(mechanism.type, 'x509')
+
+  for (const id of ['line-2', 'line-3'])
+    await client.createOrUpdateEnrollmentGroup({ ...draft, enrollmentGroupId: id } as never)
+  const query = client.createEnrollmentGroupQuery({ query: 'SELECT * FROM enrollmentGroups' }, 2)
+  const found: string[] = []
+  do found.push(...(await next<{ enrollmentGroupId: string }>(query)).map(({ enrollmentGroupId }) => enrollmentGroupId))
+  while (query.hasMoreResults)
+  assert.deepEqual(found.toSorted(), ['line-1', 'line-2', 'line-3'])
+
+  await client.deleteEnrollmentGroup(updated)
+  await assert.rejects(client.getEnrollmentGroup('Line-1'), { message: 'Not found' })
+})
+
 test('queries page through everything and refuse conditions', async (t) => {
   const server = await startServer(t)
   const client = await clientOf(server)
@@ -97,29 +130,50 @@ test('queries page through everything and refuse conditions', async (t) => {
 
 type EnrollmentQuery = ReturnType<ProvisioningServiceClient['createIndividualEnrollmentQuery']>
 
-function next(query: EnrollmentQuery): Promise<{ registrationId: string }[]> {
+function next<Item = { registrationId: string }>(query: Pick<EnrollmentQuery, 'next'>): Promise<Item[]> {
   const { promise, resolve, reject } = Promise.withResolvers<unknown>()
   query.next((error, result) => (error ? reject(error) : resolve(result)))
-  return promise as Promise<{ registrationId: string }[]>
+  return promise as Promise<Item[]>
 }
 
 test('a bulk operation reports each enrollment by itself', async (t) => {
   const server = await startServer(t)
   const client = await clientOf(server)
-  const enrollments = ['a', 'b'].map((registrationId) => ({ registrationId, attestation: { type: 'symmetricKey' } }))
+  const drafts = ['a', 'b'].map((registrationId) => ({ registrationId, attestation: { type: 'symmetricKey' } }))
   // The SDK's promise form never settles: its callback is what works.
-  const run = (mode: string) => {
+  const run = (mode: string, enrollments: readonly object[]) => {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     client.runBulkEnrollmentOperation({ mode, enrollments } as never, (error, result) =>
       error ? reject(error) : resolve(result),
     )
-    return promise as Promise<{ isSuccessful: boolean; errors: unknown[] }>
+    return promise as Promise<{ isSuccessful: boolean; errors: { registrationId: string; errorCode: number }[] }>
   }
-  assert.deepEqual(await run('create'), { isSuccessful: true, errors: [] })
-  const again = await run('create')
+  const stored = async (id: string) => (await client.getIndividualEnrollment(id)).responseBody
+  const done = { isSuccessful: true, errors: [] }
+  assert.deepEqual(await run('create', drafts), done)
+  const again = await run('create', drafts)
   assert.equal(again.isSuccessful, false)
   assert.equal(again.errors.length, 2)
-  assert.equal((await run('delete')).isSuccessful, true)
+
+  const before = [await stored('a'), await stored('b')]
+  assert.deepEqual(await run('update', [{ ...drafts[0], provisioningStatus: 'disabled' }]), done)
+  assert.equal((await stored('a')).provisioningStatus, 'disabled')
+
+  // The update has made one of the two etags stale.
+  const byEtag = await run(
+    'updateIfMatchETag',
+    before.map((enrollment) => ({ ...enrollment, deviceId: 'renamed' })),
+  )
+  assert.equal(byEtag.isSuccessful, false)
+  assert.deepEqual(
+    byEtag.errors.map(({ registrationId, errorCode }) => [registrationId, Math.floor(errorCode / 1_000)]),
+    [['a', 412]],
+  )
+  assert.notEqual((await stored('a')).deviceId, 'renamed')
+  assert.equal((await stored('b')).deviceId, 'renamed')
+
+  assert.deepEqual(await run('delete', drafts), done)
+  await assert.rejects(stored('a'), { message: 'Not found' })
 })
 
 test('refusals have the body and the header of the service', async (t) => {
