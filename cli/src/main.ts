@@ -148,7 +148,8 @@ function describe(error: unknown): string {
 }
 
 function usageError(text: string): string {
-  return `${oneLine(text.replace(/^error: /, 'holdfast: ')).trimEnd()}; --help shows how it is used\n`
+  const sentence = oneLine(text.replace(/^error: /, 'holdfast: ')).trimEnd().replace(/\.$/, '')
+  return `${sentence}; --help shows how it is used\n`
 }
 
 function oneLine(text: string): string {

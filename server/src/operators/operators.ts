@@ -81,11 +81,6 @@ export class Operators {
     this.#onLoss = listener
   }
 
-  /** Whether the owner's token was ever made. */
-  get hasOwnerToken(): boolean {
-    return this.#ownerToken !== null
-  }
-
   /**
    * Makes the owner's token, which takes the place of the one before. Only digests are stored, so this is the one chance
    * to keep it: it belongs into a file that nobody but the owner can read.
