@@ -18,7 +18,7 @@ export interface Key {
 }
 
 const RESOURCES = '/subscriptions/any/resourceGroups/any/providers/Microsoft.Devices'
-const REFUSAL_WAIT_SECONDS = 5
+const REFUSAL_WAIT_SECONDS = 20
 
 /** Steers a running server from outside, by its HTTP APIs and nothing else. */
 export class Operator {

