@@ -224,7 +224,7 @@ export class Revocations {
     this.#ownWrites.delete(recordKey({ hub, kind: 'authority', id }))
   }
 
-  /** What sessions rest on that this target takes away. The leaf of a thumbprint is not among them: see SessionWatch. */
+  /** What sessions rest on that this target takes away. The leaf of a thumbprint is not among them: see TrustWatch. */
   groundsOf(hub: HubName, target: RevocationTarget): readonly Ground[] {
     switch (target.kind) {
       case 'certificate':
