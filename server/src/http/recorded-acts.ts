@@ -84,12 +84,14 @@ function actOf(request: FastifyRequest): Act | undefined {
 
 function describe(request: FastifyRequest, act: Act, digestKey: KeyObject): Omit<AuditRecord, 'kind'> {
   const { address, protocol } = peerOfRequest(request)
+  // Subscription and resource group may be any words: they say nothing.
+  const { subscription: _, group: __, ...target } = (request.params ?? {}) as Record<string, unknown>
   return {
     act: act.name,
     who: actorOf(request),
     from: { address, protocol },
     trackingId: request.id,
-    target: withoutSecrets(request.params ?? null, digestKey),
+    target: Object.keys(target).length === 0 ? null : withoutSecrets(target, digestKey),
   }
 }
 

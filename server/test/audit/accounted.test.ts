@@ -171,6 +171,7 @@ test('what SDKs and the command line change by the other APIs is told as fully: 
   const shown = (value: unknown) => JSON.stringify(value)
   const [registered] = of('authority.register', 'outcome')
   const [proof] = of('authority.prove', 'intent')
+  assert.deepEqual(registered?.target, { resource: 'plant', certificate: 'line' })
   for (const state of [registered?.after, proof?.before]) {
     assert.match(shown(state), /"subject":"[^"]*Plant root/)
     assert.match(shown(state), /"isVerified":false/)
