@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHmac, createPrivateKey } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
@@ -8,7 +8,7 @@ import { EnvelopeSealer } from '../../src/keys/envelope.ts'
 import { SealedFiles } from '../../src/keys/sealed-files.ts'
 import { createLog } from '../../src/log.ts'
 import { keysOf } from './data-keys.ts'
-import { HUB, makeFolder } from './whole-folder.ts'
+import { filesIn, HUB, makeFolder } from './whole-folder.ts'
 import type { Started } from './whole-folder.ts'
 
 /** Every secret that was put into the server, by where it was put. */
@@ -56,11 +56,6 @@ function formsOf(secret: Buffer): ReadonlyMap<string, Buffer> {
 interface Searched {
   readonly name: string
   readonly bytes: Buffer
-}
-
-function filesIn(folder: string): readonly Searched[] {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  return entries.map((entry) => ({ name: entry.name, bytes: readFileSync(join(entry.parentPath, entry.name)) }))
 }
 
 function search(canaries: Canaries, places: readonly Searched[]): string[] {

@@ -16,7 +16,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { KeyOperations } from '../../src/keys/key-operations.ts'
-import { HUB, makeFolder } from './whole-folder.ts'
+import { filesIn, HUB, makeFolder } from './whole-folder.ts'
 import type { Started } from './whole-folder.ts'
 
 const DEVICE = { authentication: { type: 'sas' } }
@@ -62,22 +62,6 @@ async function sendEvent(server: Started, deviceId: string): Promise<void> {
   assert.equal(sent.status, 204, sent.text)
 }
 
-/** The bytes of every file of a folder that a running server may change. */
-function bytesIn(folder: string): readonly Buffer[] {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
-  return entries
-    .filter((file) => file.isFile())
-    .flatMap((file) => {
-      try {
-        return [readFileSync(join(file.parentPath, file.name))]
-      } catch (error) {
-        // A journal that has been deleted since the folder was listed.
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-        throw error
-      }
-    })
-}
-
 function sealedDevices(data: string): readonly Buffer[] {
   const database = new DatabaseSync(join(data, 'registry.db'), { readOnly: true })
   const rows = database.prepare('SELECT doc FROM devices').all()
@@ -100,12 +84,8 @@ function blocksIn(data: string): readonly Buffer[] {
 
 /** Names, sizes and contents of everything in a folder. */
 function snapshot(folder: string): Record<string, string> {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   return Object.fromEntries(
-    entries.map((entry) => {
-      const path = join(entry.parentPath, entry.name)
-      return [path, createHash('sha256').update(readFileSync(path)).digest('hex')]
-    }),
+    filesIn(folder).map(({ path, bytes }) => [path, createHash('sha256').update(bytes).digest('hex')]),
   )
 }
 
@@ -236,10 +216,10 @@ test('a deleted device is overwritten at once, its events on request', async (t)
   await server.operate('PUT', `/hubs/${HUB}/devices/d`, { authentication: { type: 'sas', symmetricKey: KEYS } })
   await sendEvent(server, 'd')
   const sealedBefore = blocksIn(folder.data)
-  const before = bytesIn(join(folder.data, 'telemetry'))
-  assert.ok(sealedBefore.length > 0 && sealedBefore.every((block) => before.some((file) => file.includes(block))))
+  const before = filesIn(join(folder.data, 'telemetry'))
+  assert.ok(sealedBefore.length > 0 && sealedBefore.every((block) => before.some(({ bytes }) => bytes.includes(block))))
   const rows = sealedDevices(folder.data)
-  const holds = (): boolean => bytesIn(folder.data).some((file) => rows.some((row) => file.includes(row)))
+  const holds = (): boolean => filesIn(folder.data).some(({ bytes }) => rows.some((row) => bytes.includes(row)))
   assert.ok(rows.length === 1 && holds())
   await server.operate('DELETE', `/hubs/${HUB}/devices/d`)
   // Emptied in the next idle moment.
@@ -250,8 +230,8 @@ test('a deleted device is overwritten at once, its events on request', async (t)
   while (erasure?.state === 'running')
   assert.ok(erasure?.state === 'done' && erasure.events >= 1)
   await server.close()
-  const after = bytesIn(join(folder.data, 'telemetry'))
-  const erased = sealedBefore.filter((block) => !after.some((file) => file.includes(block)))
+  const after = filesIn(join(folder.data, 'telemetry'))
+  const erased = sealedBefore.filter((block) => !after.some(({ bytes }) => bytes.includes(block)))
   assert.ok(erased.length >= 1, 'not even the sealed bytes remain')
 })
 

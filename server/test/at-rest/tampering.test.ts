@@ -12,6 +12,7 @@ import type { SealingKeys } from '../../src/keys/sealer-for.ts'
 import { parseDeviceId } from '../../src/model/ids.ts'
 import { HUB, OTHER_HUB, authority, bodyOf, device, event, group } from '../contract/nouns.ts'
 import { DATA_KEYS, dataKey } from './data-keys.ts'
+import { filesIn } from './whole-folder.ts'
 
 const NOW = Date.UTC(2026, 10, 24, 7)
 const BUDGET = { events: 1_000, bytes: 10_000_000 }
@@ -296,6 +297,5 @@ async function writeOldFolder(folder: string): Promise<void> {
 }
 
 function holds(folder: string, text: string): boolean {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  return files.some((file) => readFileSync(join(file.parentPath, file.name)).includes(text))
+  return filesIn(folder).some(({ bytes }) => bytes.includes(text))
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -113,4 +113,25 @@ function operatorOf(server: RunningServer, ask: Started['ask']): Pick<Started, '
     },
     fetch: async (method, path) => (await call(method, path, { body: '{}' })).bytes,
   }
+}
+
+export interface StoredFile {
+  readonly name: string
+  readonly path: string
+  readonly bytes: Buffer
+}
+
+/** Every file of a folder that a running server may change. */
+export function filesIn(folder: string): readonly StoredFile[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) => {
+    const path = join(entry.parentPath, entry.name)
+    if (!entry.isFile()) return []
+    try {
+      return [{ name: entry.name, path, bytes: readFileSync(path) }]
+    } catch (error) {
+      // A journal that has been deleted since the folder was listed.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw error
+    }
+  })
 }
