@@ -1,3 +1,4 @@
+import { KeyObject } from 'node:crypto'
 import { pino } from 'pino'
 import type { Logger } from 'pino'
 import type { Refusal } from './model/refusal.ts'
@@ -19,7 +20,15 @@ const SECRET_MEMBERS = [
   'pfx',
   'cookie',
   'sharedAccessKey',
+  'secret',
+  'verificationCode',
 ]
+/** Our own tokens and secrets, and those of the SDKs, in whatever text they stand. */
+const SECRET_TEXT =
+  /holdfast_[\w-]{16,}|whsec_[\w+/=-]{16,}|(?<=SharedAccessSignature )\S+|(?<=SharedAccessKey=)[^;\s]+|(?<=[?&]sig=)[^&\s]+/g
+const HIDDEN = '[redacted]'
+/** How deep a logged object is looked into. */
+const MAX_DEPTH = 4
 
 export function createLog(options: { level: string; destination?: NodeJS.WritableStream }): Log {
   return pino(
@@ -27,10 +36,27 @@ export function createLog(options: { level: string; destination?: NodeJS.Writabl
       level: options.level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      redact: { paths: SECRET_MEMBERS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
+      redact: { paths: SECRET_MEMBERS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: HIDDEN },
+      formatters: { log: (fields) => withoutSecretValues(fields, 0) as Record<string, unknown> },
     },
     options.destination ?? process.stderr,
   )
+}
+
+/** By their type and shape: keys, bytes and tokens, whatever the member that holds them is called. */
+function withoutSecretValues(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return value.replace(SECRET_TEXT, HIDDEN)
+  if (value instanceof KeyObject) return HIDDEN
+  if (value instanceof Uint8Array) return `[${value.length} bytes]`
+  if (depth === MAX_DEPTH || !isPlain(value)) return value
+  if (Array.isArray(value)) return value.map((item) => withoutSecretValues(item, depth + 1))
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, withoutSecretValues(item, depth + 1)]))
+}
+
+function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === Array.prototype || prototype === null
 }
 
 /** What every line about a session says. */

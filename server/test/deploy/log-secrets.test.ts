@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createSecretKey } from 'node:crypto'
 import { Writable } from 'node:stream'
 import { test } from 'node:test'
 import { createLog } from '../../src/log.ts'
@@ -25,9 +26,16 @@ test('the log of a server at its most talkative holds no secret that went throug
   assert.equal((await server.ask({ ...asked, headers: { authorization }, body: CANARY })).status, 401)
   const wrong = { authorization: `Bearer holdfast_${CANARY}` }
   assert.equal((await server.ask({ ...asked, path: '/holdfast/v1/status', method: 'GET', headers: wrong })).status, 401)
+  const inText = `Endpoint=sb://x/;SharedAccessKeyName=y;SharedAccessKey=${CANARY}`
+  const bytes = Buffer.from(CANARY)
+  log.info(
+    { some: createSecretKey(bytes), deep: [{ other: bytes }], inText, url: `https://x/?a=1&sig=${CANARY}` },
+    'by type',
+  )
   log.info({ passphrase: CANARY, device: { primaryKey: CANARY }, a: { b: { token: CANARY } } }, 'logged by mistake')
   await server.close()
   assert.match(text, /logged by mistake/)
+  assert.match(text, /"some":"\[redacted\]","deep":\[\{"other":"\[44 bytes\]"\}\]/)
   assert.match(text, /a new data key seals/)
   for (const secret of [CANARY, encodeURIComponent(CANARY)]) assert.ok(!text.includes(secret), text)
 })
