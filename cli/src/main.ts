@@ -148,7 +148,9 @@ function describe(error: unknown): string {
 }
 
 function usageError(text: string): string {
-  const sentence = oneLine(text.replace(/^error: /, 'holdfast: ')).trimEnd().replace(/\.$/, '')
+  const sentence = oneLine(text.replace(/^error: /, 'holdfast: '))
+    .trimEnd()
+    .replace(/\.$/, '')
   return `${sentence}; --help shows how it is used\n`
 }
 
