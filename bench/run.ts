@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 
 /** Each measures in processes of its own, so that none finds the memory or the caches of another. */
 const BENCHES = {
+  start: 'the second start until it listens, and idle memory',
   pki: 'validation of paths',
   issuance: 'certificates issued',
   connect: 'full mutual TLS connects and idle memory, beside a bare TLS server and mosquitto',
