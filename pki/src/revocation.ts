@@ -76,16 +76,20 @@ class RevocationCheck {
     this.#inProgress = inProgress
   }
 
-  /** From the anchor down: what hangs below a revoked CA is not worth asking about. */
+  /**
+   * From the anchor down: what hangs below a revoked CA is not worth asking about. What cannot be settled is told only when
+   * nothing is revoked: of a path that was good once, it alone is no reason to end anything.
+   */
   run(path: readonly Certificate[]): TrustError | undefined {
+    let unknown: TrustError | undefined
     for (let position = path.length - 1; position >= 0; position--) {
       const certificate = path[position]
       if (certificate === undefined) continue
       const status = this.#status(certificate, path.slice(position))
       if (status.kind === 'revoked') return revoked(status.revocation, certificate, position)
-      if (status.kind === 'unknown') return statusUnknown(status.why, certificate, position)
+      if (status.kind === 'unknown') unknown ??= statusUnknown(status.why, certificate, position)
     }
-    return undefined
+    return unknown
   }
 
   /** `above`: the certificate, its issuer, and so on up to the anchor. */

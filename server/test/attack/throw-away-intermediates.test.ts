@@ -153,6 +153,24 @@ test('a CA that imitates issuer and serial of another does not stand in for it, 
   assert.equal(server.trust.judge(FACTORY, [genuine.leaf, ...above], now)?.rule, 'revoked')
 })
 
+test('an imitation does not take the place of a CA that is forgotten', async (t) => {
+  const { now, open } = await openSite(t)
+  const server = await open()
+  const root = await makeRoot('Root', now)
+  const line = await makeIntermediate(root, 'Line', now)
+  const { leaf } = await show(server, now, [line, root])
+  for (let at = 0; at < PLACES; at++) await show(server, now, [await makeIntermediate(root, `${at}`, now), root])
+  const id = certificateId(certificateOf(line))
+  assert.deepEqual(server.revocations.known.withId(id), [])
+  const hostile = await makeIntermediate(root, 'Hostile', now)
+  const namesake = await makeIntermediate(hostile, 'Root', now)
+  const imitation = await issueWithSerial(namesake, 'Line', certificateOf(line).serial, now)
+  assert.ok((await show(server, now, [imitation, namesake, hostile, root])).verdict instanceof VerifiedPath)
+  assert.equal(server.revocations.known.withId(id).length, 1)
+  // Else a device below the line whose key was revoked would be judged by the key of the imitation.
+  assert.equal(server.trust.authoritiesOf(leaf, [id, certificateId(certificateOf(root))]), undefined)
+})
+
 async function issueWithSerial(parent: Made, commonName: string, serial: Uint8Array, now: number): Promise<Made> {
   const key = generateKey('p256')
   const issuer = issuerOf(parseCertificate(parent.der), keySigner(parent.key))

@@ -63,6 +63,16 @@ suite('a CRL', () => {
     assert.match(refusal.message, /CA certificate "CN=Line 7" was revoked .*CRL 1 of "CN=Plant Root"/)
   })
 
+  test('ends a live session also while it cannot be settled whether a CA further up was revoked', async (t) => {
+    const plant = await openPlant(t)
+    const { live, identity } = await met(plant, 'pump')
+    // No list of the root is at hand.
+    await rule(plant, 'root', { policy: 'require' })
+    assert.equal(live.socket.destroyed, false)
+    await take(plant, await makeCrl(plant.line, { number: 1, revoked: [identity.der] }))
+    await live.closed
+  })
+
   test('is refused when its number does not grow, when another signed it, or when it is no CRL', async (t) => {
     const plant = await openPlant(t)
     await met(plant, 'pump')

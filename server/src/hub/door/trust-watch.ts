@@ -108,7 +108,9 @@ export class TrustWatch {
     const leaf = leafOf(holder)
     if (leaf === null) return
     const [, ...ids] = holder.grounds.flatMap((ground) => certificateOf(ground, hub) ?? [])
-    const error = trust.judge(hub, [leaf, ...(trust.authoritiesOf(leaf, ids) ?? [])], clock.now())
+    // The CAs of two paths, of now and of its registration, need not make one.
+    const authorities = trust.authoritiesOf(leaf, ids) ?? ids.flatMap((id) => trust.revocations.known.withId(id))
+    const error = trust.judge(hub, [leaf, ...authorities], clock.now())
     // A list that came late makes nobody worse than he was: only who is on it goes.
     if (error !== undefined && isTrustError(error) && error.rule === 'revoked') holders.endOne(holder, 'revoked')
   }

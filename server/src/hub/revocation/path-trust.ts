@@ -74,14 +74,24 @@ export class PathTrust {
   authoritiesOf(leaf: Certificate, ids: readonly string[]): readonly Certificate[] | undefined {
     const path = [leaf]
     for (const id of ids) {
-      const [first, ...others] = this.revocations.known.withId(id)
-      // A CA can imitate issuer and serial of a certificate, and not the key that signed what is below it.
-      const isIssuer = (one: Certificate): boolean => this.#verifier.signatures.verify(path.at(-1) ?? leaf, one)
-      const authority = others.length === 0 ? first : [first, ...others].find((one) => one && isIssuer(one))
+      const below = path.at(-1) ?? leaf
+      // A CA can imitate issuer and serial of a certificate, also of one that is forgotten, and not the key that signed
+      // what is below it.
+      const authority = this.revocations.known.withId(id).find((one) => this.#isIssuer(below, one, below === leaf))
       if (authority === undefined) return undefined
       path.push(authority)
     }
     return path.slice(1)
+  }
+
+  /** Once for each pair, since every connect of a provisioned device asks. */
+  #isIssuer(child: Certificate, issuer: Certificate, isLeaf: boolean): boolean {
+    const { signatures } = this.#verifier
+    if (isLeaf ? signatures.isKnownLeaf(child, issuer) : signatures.isKnown(child, issuer)) return true
+    if (!signatures.verify(child, issuer)) return false
+    if (isLeaf) signatures.rememberLeaf(child, issuer)
+    else signatures.remember(child, issuer)
+    return true
   }
 
   /** Is anything on this path, which is otherwise verified, revoked? Lookups alone. */
