@@ -76,8 +76,15 @@ export async function revokeDevice(
   return { revocations: revoked, closed }
 }
 
-/** From its live session, the connections before it, its registration and its thumbprints. */
-async function certificatesOf(device: Device, { registry, sessions }: RevokeParts): Promise<RevocationTarget[]> {
+/**
+ * From its live session, the connections before it, its registration and its thumbprints. Never a CA: what the certificate of
+ * a device calls itself, and which thumbprints it is given, others than the operator choose.
+ */
+async function certificatesOf(
+  device: Device,
+  { registry, revocations, sessions }: RevokeParts,
+): Promise<RevocationTarget[]> {
+  const authorities = await authoritiesOf(device.hub, { registry, revocations })
   const targets = new Map<string, RevocationTarget>()
   const shown = sessions.find(device.hub, device.deviceId)?.peer.chain[0]
   const registered = await leafOfRegistration(device, registry)
@@ -85,14 +92,44 @@ async function certificatesOf(device: Device, { registry, sessions }: RevokePart
   for (const der of [shown, registered, ...seen.map(({ certificate }) => certificate)]) {
     if (der === undefined || der === null) continue
     const certificate = parseCertificate(der)
-    targets.set(certificate.sha256, certificateTarget(certificate))
+    targets.set(certificate.sha256, alone(certificate, authorities))
   }
   if (device.authentication.type === 'selfSigned') {
     const { primaryThumbprint, secondaryThumbprint } = device.authentication
     for (const thumbprint of [primaryThumbprint, secondaryThumbprint])
       if (thumbprint !== null) targets.set(thumbprint.toLowerCase(), thumbprintTarget(thumbprint))
   }
-  return [...targets.values()]
+  return [...targets.values()].filter((target) => !authorities.some((authority) => isMeant(target, authority)))
+}
+
+/** CAs that are registered at a hub, or were seen on a verified path of any. */
+export async function authoritiesOf(
+  hub: HubName,
+  { registry, revocations }: Pick<RevokeParts, 'registry' | 'revocations'>,
+): Promise<readonly Certificate[]> {
+  const registered = (await registry.authorities.list(hub)).map(({ certificate }) => parseCertificate(certificate))
+  return [...registered, ...[...revocations.known.matching(() => true)].map(([, certificate]) => certificate)]
+}
+
+/** This certificate and no CA whose issuer and serial it imitates: any CA can give them to what it signs. */
+export function alone(certificate: Certificate, authorities: readonly Certificate[]): RevocationTarget {
+  const target = certificateTarget(certificate)
+  const isImitation = authorities.some((one) => isMeant(target, one) && one.sha256 !== certificate.sha256)
+  return isImitation ? thumbprintTarget(certificate.sha256) : target
+}
+
+export function isMeant(target: RevocationTarget, certificate: Certificate): boolean {
+  switch (target.kind) {
+    case 'thumbprint':
+      return [certificate.sha1, certificate.sha256].includes(target.thumbprint)
+    case 'certificate':
+      return certificateId(certificate) === target.certificateId
+    case 'authority':
+      return keyDigest(certificate) === target.key
+    case 'device':
+      break
+  }
+  return false
 }
 
 async function leafOfRegistration(

@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { certificateId, encodePem, generateKey, issueRoot, keySigner, parseCertificate } from '@holdfast/pki'
-import { makeDevice } from '../http/certificates.ts'
-import type { TestAuthority } from '../http/certificates.ts'
+import {
+  certificateId,
+  encodePem,
+  generateKey,
+  issueDevice,
+  issueRoot,
+  issuerOf,
+  keySigner,
+  parseCertificate,
+  spkiOf,
+} from '@holdfast/pki'
+import { makeDevice, makeIntermediate } from '../http/certificates.ts'
+import type { TestAuthority, TestIdentity } from '../http/certificates.ts'
 import { HOME, openPlant } from '../revocation/plant.ts'
 import type { Plant } from '../revocation/plant.ts'
 
@@ -47,5 +57,70 @@ suite('of two CAs with one issuer and serial', { timeout: 60_000 }, () => {
     await plant.operate(`/hubs/${HOME}/authorities/one`, 'DELETE')
     await live.closed
     assert.equal((await plant.refusal('pump', identity)).rule, 'authority-removed')
+  })
+})
+
+/** A device of a CA that calls itself `parent`, with the issuer and serial of another certificate. */
+async function imitate(
+  der: Uint8Array,
+  parent: TestAuthority,
+  id: string,
+  above: TestAuthority[],
+): Promise<TestIdentity> {
+  const { serial } = parseCertificate(der)
+  const bytes = Buffer.concat([Buffer.alloc(16), serial]).subarray(-16)
+  const random = (size: number): Buffer => (size === 16 ? bytes : Buffer.alloc(size, 1))
+  const key = generateKey('p256')
+  const term = { now: Date.now(), lifetime: 24 * 60 * 60 * 1000 }
+  const issuer = issuerOf(parseCertificate(parent.der), keySigner(parent.key))
+  const leaf = await issueDevice(issuer, { id, spki: spkiOf(key), term }, random)
+  const cert = [encodePem('CERTIFICATE', leaf), parent.pem, ...above.map(({ pem }) => pem)].join('')
+  return { der: leaf, cert, key: key.export({ type: 'pkcs8', format: 'pem' }) }
+}
+
+suite('revoking a device takes no CA along', { timeout: 60_000 }, () => {
+  test('whose issuer and serial its certificate imitates', async (t) => {
+    const plant = await openPlant(t)
+    const neighbour = await plant.device('valve')
+    const live = await plant.live('valve', neighbour)
+    const hostile = await makeIntermediate(plant.root, 'Hostile')
+    const namesake = await makeIntermediate(hostile, 'Plant Root')
+    const identity = await imitate(plant.line.der, namesake, 'evil', [hostile])
+    assert.equal(certificateId(parseCertificate(identity.der)), certificateId(parseCertificate(plant.line.der)))
+    await plant.device('evil')
+    const evil = await plant.live('evil', identity)
+    assert.equal((await plant.revoke({ device: 'evil' })).closedSessions, 1)
+    await evil.closed
+    live.send(Buffer.from([0xc0, 0]))
+    assert.equal((await live.next()).cmd, 'pingresp')
+    // Nor by its certificate.
+    await plant.revoke({ certificate: identity.der.toString('base64') })
+    live.socket.destroy()
+    await plant.live('valve', neighbour)
+    assert.match((await plant.refusal('evil', identity)).rule, /revoked/)
+    await plant.restart()
+    await plant.live('valve', neighbour)
+    assert.match((await plant.refusal('evil', identity)).rule, /revoked/)
+  })
+
+  test('whose digest stands in the place of its thumbprint', async (t) => {
+    const plant = await openPlant(t)
+    const neighbour = await plant.device('valve')
+    const live = await plant.live('valve', neighbour)
+    const [primaryThumbprint, secondaryThumbprint] = [
+      parseCertificate(plant.line.der).sha256.toUpperCase(),
+      parseCertificate(plant.root.der).sha256.toUpperCase(),
+    ]
+    await plant.operate(`/hubs/${HOME}/devices/trap`, 'PUT', {
+      authentication: { type: 'selfSigned', x509Thumbprint: { primaryThumbprint, secondaryThumbprint } },
+    })
+    const { revocations } = await plant.revoke({ device: 'trap' })
+    assert.deepEqual(
+      revocations.map(({ target }: { target: { kind: string } }) => target.kind),
+      ['device'],
+    )
+    live.send(Buffer.from([0xc0, 0]))
+    assert.equal((await live.next()).cmd, 'pingresp')
+    await plant.live('valve', neighbour)
   })
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { parseCertificate } from '@holdfast/pki'
 import { makeDevice, makeRoot } from '../http/certificates.ts'
 import { addOperator, create, decide, done, entriesOf, firstApprover, issue, renew, startStrict } from './team.ts'
 import { told, waitingId } from './team.ts'
@@ -95,6 +96,38 @@ test('an approval is for one method, path, query, body and If-Match', async (t) 
   ])
     assert.equal((await replace(path, other.pem, ifMatch)).status, 403)
   assert.equal((await replace(LINE, other.pem, '*')).status, 200)
+})
+
+test('who approves is told each dangerous act that is in one request, the gravest by name', async (t) => {
+  const server = await startStrict(t)
+  await firstApprover(server)
+  const put = (body: object) =>
+    server.operate('/enrollment-groups/line', { method: 'PUT', body, headers: { 'if-match': '*' } })
+  const attestation = { type: 'symmetricKey' }
+  const made = await server.operate('/enrollment-groups/line', {
+    method: 'PUT',
+    body: { attestation, sealed: 'verify' },
+  })
+  assert.equal(made.status, 200, made.text)
+  const key = Buffer.alloc(32, 7).toString('base64')
+  // Once disabled and given other keys, it could be enabled again without a question.
+  const other = { ...attestation, symmetricKey: { primaryKey: key, secondaryKey: key } }
+  waitingId(await put({ attestation: other, sealed: 'off', provisioningStatus: 'disabled' }))
+  const root = await makeRoot('Plant')
+  const [ca, another] = [await makeRoot('Plant'), await makeRoot('Other')]
+  await server.operate(LINE, { method: 'PUT', body: { certificate: ca.pem } })
+  const vouched = { certificate: another.pem, verified: true }
+  waitingId(await server.operate(LINE, { method: 'PUT', body: vouched, headers: { 'if-match': '*' } }))
+  const [group, authority] = (await server.operate('/approvals')).json.value
+  assert.equal(group.act, 'enrollment-group.reroot')
+  assert.match(group.cutsOff, /'enrollment-group\.unseal' too.*'enrollment-group\.disable' too/)
+  assert.equal(authority.act, 'authority.vouch')
+  assert.match(authority.cutsOff, new RegExp(`${parseCertificate(another.der).sha256}.* 'line' now goes: 0 devices`))
+  // Another responder is one that may say nothing.
+  const rules = '/hubs/plant/revocation-rules'
+  const ocsp = (url: string) => server.operate(rules, { method: 'PUT', body: { authority: root.pem, ocsp: { url } } })
+  assert.equal((await ocsp('http://127.0.0.1:9/a')).status, 200)
+  waitingId(await ocsp('http://127.0.0.1:9/b'))
 })
 
 test('what was approved of one state is not done to another', async (t) => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { AuthorityOptions, CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
 import type { CertificateAuthority } from '../../model/certificate-authority.ts'
 import { etagMatches } from '../../model/etag.ts'
@@ -38,13 +39,15 @@ export class AuthorityActs {
     // Nothing to ask about: it is refused in its own words.
     if (expected !== null && current === null)
       return authorities.put(hub, name, der, { ...options, expected: NO_VERSION })
+    const replaced = current !== null && !Buffer.from(current.certificate).equals(der) ? current : null
     if (verifiedByOperator)
-      await secondPerson.demand(asker, 'authority.vouch', () => ({
+      await secondPerson.demand(asker, 'authority.vouch', async () => ({
         state: current?.etag ?? '',
-        cutsOff: `Hub '${hub}' trusts every certificate below this CA without a proof of its key.`,
+        cutsOff:
+          `Hub '${hub}' trusts every certificate below the CA of SHA-256 ${sha256Of(der)} without a proof of its key.` +
+          (replaced === null ? '' : ` The one that is '${name}' now goes: ${(await this.#facts(replaced)).cutsOff}`),
       }))
-    else if (current !== null && !Buffer.from(current.certificate).equals(der))
-      await secondPerson.demand(asker, 'authority.replace', () => this.#facts(current))
+    else if (replaced !== null) await secondPerson.demand(asker, 'authority.replace', () => this.#facts(replaced))
     return authorities.put(hub, name, der, { ...options, expected: current === null ? null : exactly(current) })
   }
 
@@ -65,4 +68,8 @@ export class AuthorityActs {
 /** What was approved is done to that version alone. */
 function exactly({ etag }: CertificateAuthority): ExpectedEtag {
   return { kind: 'exactly', etag }
+}
+
+function sha256Of(der: Uint8Array): string {
+  return createHash('sha256').update(der).digest('hex')
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { HubError } from '../../errors.ts'
 import type { Sessions } from '../../hub/sessions/sessions.ts'
+import { DANGEROUS_ACTS } from '../../model/dangerous-act.ts'
 import type { DangerousActName } from '../../model/dangerous-act.ts'
 import type { EnrollmentGroup } from '../../model/enrollment.ts'
 import { etagMatches } from '../../model/etag.ts'
@@ -15,6 +16,9 @@ export interface EnrollmentGroupActParts {
   readonly sessions: Pick<Sessions, 'under'>
   readonly secondPerson: SecondPerson
 }
+
+/** The gravest first. */
+type Dangers = readonly [DangerousActName, ...DangerousActName[]]
 
 /** An etag that no version has. */
 const NO_VERSION: ExpectedEtag = { kind: 'exactly', etag: '' }
@@ -34,9 +38,8 @@ export class EnrollmentGroupActs {
     const { stored, next } = await enrollments.previewGroup(draft)
     if (stored === null) return enrollments.putGroup(draft, expected)
     if (!etagMatches(expected, stored.etag)) return enrollments.putGroup(draft, NO_VERSION)
-    const act = dangerOf(stored, next)
-    if (act === null) return enrollments.putGroup(draft, { kind: 'exactly', etag: stored.etag })
-    await this.#demand(asker, act, stored)
+    const acts = dangersOf(stored, next)
+    if (acts !== null) await this.#demand(asker, acts, stored)
     return enrollments.putGroup(draft, { kind: 'exactly', etag: stored.etag })
   }
 
@@ -45,7 +48,7 @@ export class EnrollmentGroupActs {
     const { enrollments } = this.#parts
     const stored = await enrollments.getGroup(id)
     if (expected !== null && !etagMatches(expected, stored.etag)) return enrollments.deleteGroup(id, NO_VERSION)
-    await this.#demand(asker, 'enrollment-group.delete', stored)
+    await this.#demand(asker, ['enrollment-group.delete'], stored)
     await enrollments.deleteGroup(id, { kind: 'exactly', etag: stored.etag })
   }
 
@@ -54,7 +57,7 @@ export class EnrollmentGroupActs {
     const { enrollments } = this.#parts
     for (const draft of mode === 'create' ? [] : drafts) {
       const danger = await this.#dangerIn(mode, draft)
-      if (danger !== null) await this.#demand(asker, danger.act, danger.stored)
+      if (danger !== null) await this.#demand(asker, danger.acts, danger.stored)
     }
     return enrollments.bulkGroups(mode, drafts)
   }
@@ -63,32 +66,37 @@ export class EnrollmentGroupActs {
   async #dangerIn(
     mode: BulkMode,
     draft: EnrollmentGroupDraft,
-  ): Promise<{ act: DangerousActName; stored: EnrollmentGroup } | null> {
+  ): Promise<{ acts: Dangers; stored: EnrollmentGroup } | null> {
     const { enrollments } = this.#parts
     try {
       if (mode === 'delete')
-        return { act: 'enrollment-group.delete', stored: await enrollments.getGroup(draft.enrollmentGroupId) }
+        return { acts: ['enrollment-group.delete'], stored: await enrollments.getGroup(draft.enrollmentGroupId) }
       const { stored, next } = await enrollments.previewGroup(draft)
-      const act = stored === null ? null : dangerOf(stored, next)
-      return act === null || stored === null ? null : { act, stored }
+      const acts = stored === null ? null : dangersOf(stored, next)
+      return acts === null || stored === null ? null : { acts, stored }
     } catch (error) {
       if (error instanceof HubError && error.code !== 'internal') return null
       throw error
     }
   }
 
-  #demand(asker: Asker, act: DangerousActName, { enrollmentGroupId: id, etag }: EnrollmentGroup): Promise<void> {
+  /** One request is one approval: whoever gives it is told each act that is in it. */
+  #demand(asker: Asker, [act, ...others]: Dangers, { enrollmentGroupId: id, etag }: EnrollmentGroup): Promise<void> {
     const { secondPerson, sessions } = this.#parts
+    const also = others.map((other) => ` It is '${other}' too, which ${DANGEROUS_ACTS[other]}.`).join('')
     return secondPerson.demand(asker, act, () => ({
       state: etag,
-      cutsOff: `${sessions.under(subjects.enrollment({ kind: 'group', id })).length} live connections rest on group '${id}'.`,
+      cutsOff: `${sessions.under(subjects.enrollment({ kind: 'group', id })).length} live connections rest on group '${id}'.${also}`,
     }))
   }
 }
 
-function dangerOf(stored: EnrollmentGroup, next: NewEnrollmentGroup): DangerousActName | null {
-  if (stored.status === 'enabled' && next.status === 'disabled') return 'enrollment-group.disable'
-  if (!isDeepStrictEqual(stored.attestation, next.attestation)) return 'enrollment-group.reroot'
-  if (stored.sealed === 'verify' && next.sealed !== 'verify') return 'enrollment-group.unseal'
-  return null
+/** What outlives the others comes first: a group that is disabled is enabled again by anybody who may write it. */
+function dangersOf(stored: EnrollmentGroup, next: NewEnrollmentGroup): Dangers | null {
+  const acts: DangerousActName[] = []
+  if (!isDeepStrictEqual(stored.attestation, next.attestation)) acts.push('enrollment-group.reroot')
+  if (stored.sealed === 'verify' && next.sealed !== 'verify') acts.push('enrollment-group.unseal')
+  if (stored.status === 'enabled' && next.status === 'disabled') acts.push('enrollment-group.disable')
+  const [first, ...others] = acts
+  return first === undefined ? null : [first, ...others]
 }

@@ -1,10 +1,8 @@
-import { certificateId, parseCertificate } from '@holdfast/pki'
+import { certificateId } from '@holdfast/pki'
 import type { Certificate } from '@holdfast/pki'
-import type { CertificateAuthorities } from '../../hub/authorities/certificate-authorities.ts'
-import { keyDigest } from '../../hub/authorities/known-authorities.ts'
 import { DEFAULT_RULE } from '../../hub/revocation/revocation-facts.ts'
 import type { RevocationOrder } from '../../hub/revocation/revocations.ts'
-import { revokeDevice } from '../../hub/revoke.ts'
+import { alone, authoritiesOf, isMeant, revokeDevice } from '../../hub/revoke.ts'
 import type { Revoked, RevokeParts } from '../../hub/revoke.ts'
 import type { Device } from '../../model/device.ts'
 import type { HubName } from '../../model/ids.ts'
@@ -16,7 +14,6 @@ import type { CutOffParts } from './cut-off.ts'
 
 export interface RevocationActParts extends CutOffParts {
   readonly revoking: RevokeParts
-  readonly authorities: Pick<CertificateAuthorities, 'list'>
   readonly secondPerson: SecondPerson
 }
 
@@ -38,11 +35,12 @@ export class RevocationActs {
   async revoke(
     asker: Asker,
     hub: HubName,
-    target: RevocationTarget,
+    named: RevocationTarget,
     order: RevocationOrder,
     certificate: Certificate | null,
   ): Promise<Revoked> {
     const { revoking, secondPerson } = this.#parts
+    const target = certificate === null ? named : alone(certificate, await authoritiesOf(hub, revoking))
     const taken = await this.#authoritiesMeant(hub, target)
     if (target.kind === 'authority' || certificate?.isCa === true || taken.length > 0)
       await secondPerson.demand(asker, 'authority.revoke', async () => ({
@@ -84,30 +82,13 @@ export class RevocationActs {
   /** A CA takes everything below it along, also when it is named by a digest or number of its certificate. */
   async #authoritiesMeant(hub: HubName, target: RevocationTarget): Promise<readonly Certificate[]> {
     if (target.kind === 'device') return []
-    const { authorities, revoking } = this.#parts
-    const registered = (await authorities.list(hub)).map(({ certificate }) => parseCertificate(certificate))
-    const seen = [...revoking.revocations.known.matching((known) => isMeant(target, known))]
-    return [...registered.filter((each) => isMeant(target, each)), ...seen.map(([, certificate]) => certificate)]
+    return (await authoritiesOf(hub, this.#parts.revoking)).filter((each) => isMeant(target, each))
   }
 
   #below(hub: HubName, authorities: readonly Certificate[]): Promise<string> {
     const ids = new Set(authorities.map(certificateId))
     return cutOffBelow(this.#parts, hub, (use) => use.ids.some((id) => ids.has(id)))
   }
-}
-
-function isMeant(target: RevocationTarget, certificate: Certificate): boolean {
-  switch (target.kind) {
-    case 'thumbprint':
-      return [certificate.sha1, certificate.sha256].includes(target.thumbprint)
-    case 'certificate':
-      return certificateId(certificate) === target.certificateId
-    case 'authority':
-      return keyDigest(certificate) === target.key
-    case 'device':
-      break
-  }
-  return false
 }
 
 const STRICTNESS = { off: 0, prefer: 1, require: 2 } as const satisfies Record<RevocationRule['policy'], number>
@@ -119,6 +100,6 @@ function weakens(present: Required<RuleChanges>, changes: RuleChanges): boolean 
     STRICTNESS[policy] < STRICTNESS[present.policy] ||
     (present.fetch && !fetch) ||
     present.crlUrls.some((url) => !crlUrls.includes(url)) ||
-    (present.ocsp !== null && ocsp === null)
+    (present.ocsp !== null && ocsp?.url !== present.ocsp.url)
   )
 }
