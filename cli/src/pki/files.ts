@@ -65,7 +65,9 @@ function write(path: string, content: string | Uint8Array, mode: number, flush =
 /** Over what was there; whoever reads it meanwhile sees the old content or the new, never half of one. */
 export function replaceFile(path: string, content: string | Uint8Array): void {
   try {
-    writeFileSync(`${path}.new`, content, { mode: 0o644, flush: true })
+    // Never through a link that somebody has put there.
+    rmSync(`${path}.new`, { force: true })
+    writeFileSync(`${path}.new`, content, { flag: 'wx', mode: 0o644, flush: true })
     renameSync(`${path}.new`, path)
   } catch (cause) {
     rmSync(`${path}.new`, { force: true })

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { formatEnvFile } from '../env-file.ts'
 import { QUICKSTART_NOTE, linkSettings, quickstartPlace } from './quickstart-place.ts'
@@ -82,7 +82,9 @@ function accessValues(access: AccessFacts): Record<string, string> {
 function writeEnv(path: string, comment: readonly string[], values: Record<string, string>): string {
   const text = formatEnvFile(comment, values)
   if (existsSync(path) && readFileSync(path, 'utf8') === text) return path
-  writeFileSync(`${path}.new`, text, { mode: 0o600, flush: true })
+  // A file that lies there may be somebody else's, who would read along.
+  rmSync(`${path}.new`, { force: true })
+  writeFileSync(`${path}.new`, text, { flag: 'wx', mode: 0o600, flush: true })
   renameSync(`${path}.new`, path)
   return path
 }

@@ -89,7 +89,9 @@ export function takeQuickstartOut(data: string, tokenFile: string): void {
   if (lstatSync(link, { throwIfNoEntry: false })?.isFile()) {
     const values = { ...parseEnvFile(readFileSync(link, 'utf8')), HOLDFAST_MANAGEMENT_TOKEN_FILE: resolve(tokenFile) }
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    writeFileSync(env, formatEnvFile(QUICKSTART_NOTE, values), { mode: 0o600, flush: true })
+    // One that lies there, half written or somebody else's, is not written into.
+    rmSync(env, { force: true })
+    writeFileSync(env, formatEnvFile(QUICKSTART_NOTE, values), { flag: 'wx', mode: 0o600, flush: true })
     rmSync(link)
     linkSettings(data)
   }

@@ -58,8 +58,7 @@ export function promoteSuccessor(path: string): void {
 
 /** Throws EEXIST when the file is there already; a crash leaves all of it or nothing. */
 export function createWhole(path: string, text: string): void {
-  const draft = `${path}.draft`
-  writeFileSync(draft, text, { mode: 0o600, flush: true })
+  const draft = writeDraft(path, text)
   try {
     linkSync(draft, path)
   } finally {
@@ -70,10 +69,19 @@ export function createWhole(path: string, text: string): void {
 
 /** A crash leaves the old file or the new one. */
 export function replaceWhole(path: string, text: string): void {
-  const draft = `${path}.draft`
-  writeFileSync(draft, text, { mode: 0o600, flush: true })
-  renameSync(draft, path)
+  renameSync(writeDraft(path, text), path)
   syncFolder(dirname(path))
+}
+
+/**
+ * Always a file of our own: one that lies there may be left over from a crash, or be somebody else's, who reads along or has
+ * made a link of it.
+ */
+function writeDraft(path: string, text: string): string {
+  const draft = `${path}.draft`
+  rmSync(draft, { force: true })
+  writeFileSync(draft, text, { flag: 'wx', mode: 0o600, flush: true })
+  return draft
 }
 
 function syncFolder(path: string): void {

@@ -1,6 +1,7 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { HubError } from '../errors.ts'
+import { replaceWhole } from '../keys/key-file.ts'
 import { OWNER_NAME } from '../model/operator.ts'
 import type { Operators } from './operators.ts'
 
@@ -17,7 +18,10 @@ export async function keepOwnerToken(
   const file = configured ?? `${data.replace(/\/+$/, '')}.token`
   const kept = readToken(file) ?? takeFromInside(data)
   const token = kept !== null && isOwners(kept, operators) ? kept : await operators.issueOwnerToken()
-  if (readToken(file) !== token) write(file, `${token}\n`)
+  if (readToken(file) !== token) {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    replaceWhole(file, `${token}\n`)
+  }
   rmSync(insideOf(data), { force: true })
   return file
 }
@@ -42,12 +46,4 @@ function insideOf(data: string): string {
 function takeFromInside(data: string): string | null {
   const inside = insideOf(data)
   return existsSync(inside) && lstatSync(inside).isFile() ? readToken(inside) : null
-}
-
-/** A crash leaves the old file or the new one, and nobody else can read either. */
-function write(file: string, text: string): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  const draft = `${file}.draft`
-  writeFileSync(draft, text, { mode: 0o600, flush: true })
-  renameSync(draft, file)
 }

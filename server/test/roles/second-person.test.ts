@@ -130,6 +130,16 @@ test('who approves is told each dangerous act that is in one request, the graves
   waitingId(await ocsp('http://127.0.0.1:9/b'))
 })
 
+test('no file of the server is looked into before it is approved', async (t) => {
+  const server = await startStrict(t)
+  await firstApprover(server)
+  const rotate = (uri: string) => server.operate('/keys/kek/rotate', { method: 'POST', body: { keyToken: uri } })
+  const token = 'pkcs11:token=holdfast;id=%01?module-path=/usr/lib/p11.so'
+  // Whether there is such a file, and what is in it, would be told by the answer; reading a pipe would stop the server.
+  waitingId(await rotate(`${token}&pin-source=/nowhere/at/all`))
+  assert.equal((await rotate(`${token}&pin-value=1234`)).status, 400)
+})
+
 test('what was approved of one state is not done to another', async (t) => {
   const server = await startStrict(t)
   const sofia = await firstApprover(server)

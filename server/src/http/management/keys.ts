@@ -55,17 +55,18 @@ export interface KeyParts {
   readonly access: ManagementAccess
 }
 
-/** undefined: where the key is now. */
-function placeIn({ passphrase, keyFile, keyToken, tokenPin }: Static<typeof KekBody>): KekSource | undefined {
+/** Judges what is named; the file with a PIN is read when the answer is called. undefined: where the key is now. */
+function placeIn({ passphrase, keyFile, keyToken, tokenPin }: Static<typeof KekBody>): () => KekSource | undefined {
   const places = [passphrase, keyFile, keyToken].filter((place) => place !== undefined)
   if (places.length > 1 || (tokenPin !== undefined && keyToken === undefined))
     throw new HubError(
       'argument-invalid',
       'Name one place for the key-encryption key: a passphrase, a file or a token.',
     )
-  if (passphrase !== undefined) return { kind: 'passphrase', passphrase }
-  if (keyToken !== undefined) return tokenSource(parsePkcs11Uri(keyToken), { tokenPin })
-  return keyFile === undefined ? undefined : { kind: 'file', path: keyFile }
+  if (passphrase !== undefined) return () => ({ kind: 'passphrase', passphrase })
+  if (keyToken === undefined) return () => (keyFile === undefined ? undefined : { kind: 'file', path: keyFile })
+  const token = parsePkcs11Uri(keyToken)
+  return () => tokenSource(token, { tokenPin })
 }
 
 /** Keys of the server itself, turned over while it runs. */

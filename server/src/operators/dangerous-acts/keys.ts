@@ -16,14 +16,14 @@ export class KeyActs {
     this.#parts = parts
   }
 
-  /** As `KeyOperations.rotateKek`. */
-  async rotateKek(asker: Asker, to?: KekSource): Promise<void> {
+  /** As `KeyOperations.rotateKek`. `to` may read files of the server: it is asked once the act may be done. */
+  async rotateKek(asker: Asker, to: () => KekSource | undefined): Promise<void> {
     const { keyOperations, secondPerson } = this.#parts
     await secondPerson.demand(asker, 'keys.rotate-kek', () => ({
       state: keyOperations.facts().kek.id,
       cutsOff: `Key-encryption key ${keyOperations.facts().kek.id} opens the data folder no more.`,
     }))
-    await keyOperations.rotateKek(to)
+    await keyOperations.rotateKek(to())
   }
 
   /** As `KeyOperations.startErasure`. */
