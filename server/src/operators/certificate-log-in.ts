@@ -17,8 +17,11 @@ export interface CertificateLogInParts {
   readonly clock: Clock
 }
 
-/** What a path may fail by that concerns a certificate which is known by its digest and needs no path. */
-const ABOUT_REVOCATION: ReadonlySet<string> = new Set(['revoked', 'revocation-unknown'])
+/**
+ * What a path may fail by that concerns a certificate which is known by its digest and needs no path. A search that was given up
+ * has not seen all that is known of it: a CA can make more namesakes of its issuer than a search looks at.
+ */
+const ABOUT_REVOCATION: ReadonlySet<string> = new Set(['revoked', 'revocation-unknown', 'budget-exceeded'])
 
 /**
  * Why an operator's certificate lets nobody in now, null when nothing speaks against it: its dates, and whatever any hub

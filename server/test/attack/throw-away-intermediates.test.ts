@@ -6,6 +6,7 @@ import {
   AnchorSet,
   certificateId,
   generateKey,
+  issueCrl,
   issueIntermediate,
   issuerOf,
   keySigner,
@@ -17,9 +18,11 @@ import type { Certificate } from '@holdfast/pki'
 import { judgeProvenance } from '../../src/hub/door/provenance.ts'
 import { isFinding } from '../../src/hub/findings/finding.ts'
 import { KnownAuthorities } from '../../src/hub/authorities/known-authorities.ts'
+import { Crls } from '../../src/hub/revocation/crls.ts'
 import { authorityTarget } from '../../src/hub/revoke.ts'
 import type { Device } from '../../src/model/device.ts'
 import { certificateGround } from '../../src/model/ground.ts'
+import { judgeLogIn } from '../../src/operators/certificate-log-in.ts'
 import { DAY, makeDevice, makeIntermediate, makeRoot } from '../hub/certificates.ts'
 import type { Made } from '../hub/certificates.ts'
 import { FACTORY, openWorkbench } from '../hub/workbench.ts'
@@ -169,6 +172,30 @@ test('an imitation does not take the place of a CA that is forgotten', async (t)
   assert.equal(server.revocations.known.withId(id).length, 1)
   // Else a device below the line whose key was revoked would be judged by the key of the imitation.
   assert.equal(server.trust.authoritiesOf(leaf, [id, certificateId(certificateOf(root))]), undefined)
+})
+
+test('a CA that makes namesakes of the issuer by the dozen does not hide that an operator is on its list', async (t) => {
+  const { bench, now, open } = await openSite(t)
+  const { registry, hubs, anchors, clock } = bench
+  const { trust, revocations, verifier } = await open()
+  const [root, hostile] = [await makeRoot('Operators', now), await makeRoot('Hostile Root', now)]
+  const staff = await makeIntermediate(root, 'Staff', now)
+  const grace = await makeDevice(staff, 'grace', now)
+  const logIn = () => judgeLogIn([grace.der], { hubs, anchors, trust, clock })
+  revocations.known.choose(certificateOf(staff))
+  assert.equal(await logIn(), null)
+  const issuer = issuerOf(certificateOf(staff), keySigner(staff.key))
+  const { serial } = certificateOf(grace)
+  const crl = await issueCrl(issuer, {
+    number: 1n,
+    thisUpdate: now - 1_000,
+    nextUpdate: now + DAY,
+    revoked: [{ serial, revokedAt: now - 2_000, reason: 'keyCompromise' }],
+  })
+  await new Crls({ revocations, registry, verifier, hubs, clock }).import(FACTORY, crl)
+  assert.equal((await logIn())?.rule, 'chain:revoked')
+  for (let at = 0; at < 40; at++) revocations.known.choose(certificateOf(await makeIntermediate(hostile, 'Staff', now)))
+  assert.match((await logIn())?.rule ?? 'let in', /revoked|budget-exceeded/)
 })
 
 async function issueWithSerial(parent: Made, commonName: string, serial: Uint8Array, now: number): Promise<Made> {
