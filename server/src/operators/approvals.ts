@@ -6,7 +6,9 @@ import type { Clock, Randomness } from '../ports/clock.ts'
 import type { ApprovalStore } from '../ports/registry.ts'
 
 const LIFETIME_MS = 60 * 60 * 1000
-const MAX_PENDING = 100
+const MAX_PENDING = 1_000
+/** Of one who asks, so that nobody keeps the others from asking for what must not wait, such as the revocation of a CA. */
+const MAX_OF_ONE = 100
 const SWEEP_MS = 60_000
 
 /** What is asked for, before it is known whether somebody has approved it. */
@@ -106,7 +108,8 @@ export class Approvals {
 
   async #ask(wanted: Wanted): Promise<Approval> {
     const { store, clock, random } = this.#parts
-    if (this.#pending.size >= MAX_PENDING)
+    const own = [...this.#pending.values()].filter(({ requestedBy: by }) => by === wanted.requestedBy)
+    if (this.#pending.size >= MAX_PENDING || own.length >= MAX_OF_ONE)
       throw new HubError('throttled', 'Too many acts wait for approval: have some denied.', { retryAfter: 60 })
     const [id, requestedAt] = [Buffer.from(random.bytes(6)).toString('hex'), clock.now()]
     const { act, path, cutsOff, requestedBy, request, state } = wanted
