@@ -2,6 +2,7 @@
 // fails the run: on a machine that has every foreign program, nothing may be passed over.
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 const given = process.argv.slice(2)
 const files =
@@ -11,12 +12,19 @@ if (files.length === 0) {
   process.exit(1)
 }
 
+// Each test file is a process of its own, and most load the whole server: compiled once, it starts in half the time.
+const compileCache = fileURLToPath(new URL('../node_modules/.cache/tests', import.meta.url))
 const runner = spawn(
   process.execPath,
   ['--conditions=source', '--test', '--test-concurrency=2', '--test-timeout=300000', '--test-reporter=spec', ...files],
   {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_OPTIONS: '', FORCE_COLOR: process.stdout.isTTY ? '1' : '0' },
+    env: {
+      ...process.env,
+      NODE_OPTIONS: '',
+      NODE_COMPILE_CACHE: compileCache,
+      FORCE_COLOR: process.stdout.isTTY ? '1' : '0',
+    },
   },
 )
 let tail = ''
