@@ -15,7 +15,6 @@ import type { ServerFlags } from './options.ts'
 import { accessFactsOf, managementUrlOf } from './server-facts.ts'
 import { writeHoldfastEnv } from './quickstart-env.ts'
 import { isToldAlready, quickstartPlace, takeQuickstartOut } from './quickstart-place.ts'
-import { tellStory } from './story.ts'
 import { Steps } from './steps.ts'
 
 interface StartFlags extends ServerFlags {
@@ -56,8 +55,11 @@ async function start(flags: StartFlags): Promise<void> {
   const steps = new Steps(process.stdout)
   const stop = firstSignal()
   const secrets = await typedSecrets(config, flags)
-  const story = flags.quickstart && !isToldAlready(config.data) ? await tellStory(config, steps, secrets) : null
-  const server = story ?? (await startServer(config, secrets))
+  const isNew = flags.quickstart && !isToldAlready(config.data)
+  // The story brings a device of its own, which no later start needs in memory.
+  const server = isNew
+    ? await (await import('./story.ts')).tellStory(config, steps, secrets)
+    : await startServer(config, secrets)
   try {
     const host = config.provisioning.hosts[0] ?? 'localhost'
     takeQuickstartOut(config.data, server.managementTokenFile)
