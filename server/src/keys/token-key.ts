@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { lstatSync, realpathSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { environmentWith } from '../config.ts'
 import type { Randomness } from '../ports/clock.ts'
 import type { KeyProvider, KeyProviderParameters } from '../ports/key-provider.ts'
@@ -31,8 +32,8 @@ const PIN_VARIABLE = 'HOLDFAST_TOKEN_PIN'
  * the digest of a new salt, and what it answers seals this one data key (AES-256-GCM) and is forgotten. So the memory of the
  * server holds nothing that would open another data key.
  */
-export async function tokenKey(place: TokenPlace, { random }: { random: Randomness }): Promise<KeyProvider> {
-  requireTrustedModule(place)
+export async function tokenKey(asked: TokenPlace, { random }: { random: Randomness }): Promise<KeyProvider> {
+  const place = trusted(asked)
   await requireSafeKey(place)
   return new TokenKey(place, (await onceFrom(place, 'id', random)).id, random)
 }
@@ -95,19 +96,26 @@ async function requireSafeKey(place: TokenPlace): Promise<void> {
       throw failed(place, `it is not ${attribute}: make one in the token with --sensitive`)
 }
 
-/** The library runs with the rights of the server, so nobody else may be able to exchange it. */
-function requireTrustedModule(place: TokenPlace): void {
-  let owner: number
-  let mode: number
+/**
+ * The library runs with the rights of the server, so nobody else may be able to exchange it, by the folders above it neither.
+ * Links are followed once: what is judged here is what is loaded.
+ */
+function trusted(place: TokenPlace): TokenPlace {
+  let module: string
   try {
-    const { uid, mode: bits } = lstatSync(realpathSync(place.module))
-    ;[owner, mode] = [uid, bits]
+    module = realpathSync(place.module)
   } catch (cause) {
     throw failed(place, `the PKCS#11 library ${place.module} cannot be found`, cause)
   }
-  const isOwn = owner === 0 || owner === process.getuid?.()
-  if (!isOwn || (mode & 0o022) !== 0)
-    throw failed(place, `others may write the PKCS#11 library ${place.module}, so it is not loaded`)
+  for (let path = module; ; path = dirname(path)) {
+    const { uid, mode } = lstatSync(path)
+    const isOwn = uid === 0 || uid === process.getuid?.()
+    // In a sticky folder, such as the one for temporary files, everybody may exchange only what is his own.
+    const isOpen = (mode & 0o022) !== 0 && !(path !== module && (mode & 0o1000) !== 0)
+    if (!isOwn || isOpen)
+      throw failed(place, `others may exchange the PKCS#11 library ${place.module}, so it is not loaded`)
+    if (path === dirname(path)) return { ...place, module }
+  }
 }
 
 function run(place: TokenPlace, task: readonly string[], input: Buffer = Buffer.alloc(0)): Promise<Buffer> {

@@ -196,10 +196,13 @@ test('a library that others can exchange is not loaded', { skip: missing }, asyn
   const module = join(folder.parent, 'library.so')
   copyFileSync(MODULE, module)
   chmodSync(module, 0o666)
-  await assert.rejects(tokenKey({ ...place, module }, { random }), /others may write/)
+  await assert.rejects(tokenKey({ ...place, module }, { random }), /others may exchange/)
   await assert.rejects(tokenKey({ ...place, module: `${module}.none` }, { random }), /cannot be found/)
   chmodSync(module, 0o644)
   await tokenKey({ ...place, module }, { random })
+  chmodSync(folder.parent, 0o777)
+  await assert.rejects(tokenKey({ ...place, module }, { random }), /others may exchange/)
+  chmodSync(folder.parent, 0o700)
 })
 
 test('the PIN is no argument of any process', { skip: missing }, async (t) => {
