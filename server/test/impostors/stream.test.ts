@@ -115,7 +115,9 @@ test('the Event Hubs client reads a refusal, a revocation and a clone as securit
 
   const revoked = ofType(security, 'trustRevoked')
   assert.deepEqual(revoked.map(({ body }) => body['kind']).toSorted(), ['certificate', 'device'])
-  assert.ok(revoked.every(({ body }) => body['reason'] === 'keyCompromise' && body['by'] === 'Ada (logged in as owner)'))
+  assert.ok(
+    revoked.every(({ body }) => body['reason'] === 'keyCompromise' && body['by'] === 'Ada (logged in as owner)'),
+  )
   const ofDevice = revoked.find(({ body }) => body['kind'] === 'device')
   assert.equal(ofDevice?.properties?.['deviceId'], 'victim')
 
