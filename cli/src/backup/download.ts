@@ -30,7 +30,9 @@ export async function download(
     await pipeline(answer, createWriteStream(draft, { mode: 0o600, flush: true }))
   } catch (cause) {
     rmSync(draft, { force: true })
-    throw new CommandError(`the backup broke off: ${(cause as Error).message}. The server's log says why.`)
+    const { code, path: place, message } = cause as NodeJS.ErrnoException
+    if (place === draft) throw new CommandError(`${file} cannot be written (${code}): is its folder there?`)
+    throw new CommandError(`the backup broke off: ${message}. The server's log says why.`)
   }
   renameSync(draft, file)
   return { bytes, sha256: hash.digest('hex') }

@@ -31,8 +31,8 @@ export const RESOURCE_CHECKS: readonly Check[] = [
     run: async (site) => {
       const path = `/holdfast/v1/hubs/${site.hub}/devices/conformance-large`
       const headers = { 'content-type': 'application/json' }
-      const { status } = await ask(site, path, headers, { body: Buffer.alloc(LARGE_BYTES, ' '), as: site.access })
-      return status === 413 ? pass(`${LARGE_BYTES} bytes: status 413`) : fail(`status ${status}`)
+      const { status } = await ask(site, path, headers, { announced: LARGE_BYTES, as: site.access })
+      return status === 413 ? pass(`${LARGE_BYTES} bytes announced: status 413`) : fail(`status ${status}`)
     },
   },
   {

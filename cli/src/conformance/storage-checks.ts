@@ -68,7 +68,8 @@ export const STORAGE_CHECKS: readonly Check[] = [
         Buffer.from(text, 'base64'),
       ])
       const problems: string[] = []
-      const files = filesIn(data).filter(({ isFolder }) => !isFolder)
+      // A link, such as that to the settings of the quickstart, is not where the bytes are stored.
+      const files = filesIn(data).filter(({ isFile }) => isFile)
       for (const { path: file } of files) {
         const bytes = readFileSync(file)
         const hasKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(bytes.toString('latin1'))
@@ -131,8 +132,10 @@ function isIn(folder: string, path: string): boolean {
   return !relative(realpathSync(folder), realpathSync(path)).startsWith('..')
 }
 
-function filesIn(folder: string): readonly { readonly path: string; readonly isFolder: boolean }[] {
+function filesIn(
+  folder: string,
+): readonly { readonly path: string; readonly isFolder: boolean; readonly isFile: boolean }[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => {
-    return { path: join(entry.parentPath, entry.name), isFolder: entry.isDirectory() }
+    return { path: join(entry.parentPath, entry.name), isFolder: entry.isDirectory(), isFile: entry.isFile() }
   })
 }

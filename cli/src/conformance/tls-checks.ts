@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import { connect } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { verdict } from './check.ts'
@@ -74,7 +75,9 @@ export const TLS_CHECKS: readonly Check[] = [
         const { asymmetricKeyType: type, asymmetricKeyDetails: details } = certificate.publicKey
         if (type === 'rsa' && (details?.modulusLength ?? 0) < WEAK_GROUPS_BITS)
           problems.push(`${name}: a short RSA key`)
-        if (certificate.checkHost(site.host) === undefined) problems.push(`${name}: not for ${site.host}`)
+        const { host } = site
+        const named = isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)
+        if (named === undefined) problems.push(`${name}: not for ${host}`)
         seen.add(`${type} key, valid until ${certificate.validTo}`)
       }
       return verdict(problems, [...seen].join('; '))
@@ -99,7 +102,9 @@ async function shake(site: Site, port: number, options: ConnectionOptions): Prom
 export function open(site: Site, port: number, options: ConnectionOptions): Promise<TLSSocket | Error> {
   const { promise, resolve } = Promise.withResolvers<TLSSocket | Error>()
   const { ca } = site.access
-  const place = { host: site.access.url.hostname, port, servername: site.host, ...(ca === undefined ? {} : { ca }) }
+  // RFC 6066 §3: an address is no server name.
+  const name = isIP(site.host) === 0 ? { servername: site.host } : {}
+  const place = { host: site.access.url.hostname, port, ...name, ...(ca === undefined ? {} : { ca }) }
   let socket: TLSSocket
   try {
     socket = connect({ ...place, ...options }, () => resolve(socket))
