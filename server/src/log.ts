@@ -23,7 +23,7 @@ const SECRET_MEMBERS = [
   'secret',
   'verificationCode',
 ]
-/** Our own tokens and secrets, and those of the SDKs, in whatever text they stand. */
+/** Our own tokens and secrets, and those of the SDKs, in whatever text of a field they stand. */
 const SECRET_TEXT =
   /holdfast_[\w-]{16,}|whsec_[\w+/=-]{16,}|(?<=SharedAccessSignature )\S+|(?<=SharedAccessKey=)[^;\s]+|(?<=[?&]sig=)[^&\s]+/g
 const HIDDEN = '[redacted]'

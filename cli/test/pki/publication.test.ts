@@ -30,17 +30,17 @@ test(
   { skip: withoutOpenssl },
   () => {
     using shell = new Shell()
-    shell.ok('root', 'root', '--name', 'Root', '--crl-url', HUB, '--ocsp-url', 'http://ocsp.example/root')
+    shell.ok('root', 'root', '--name', 'Root', '--crl-url', HUB, '--ocsp-url', 'http://ocsp.example/top')
     shell.ok('intermediate', 'line', '--ca', 'root', '--name', 'Line', '--ocsp-url', 'http://ocsp.example/line')
     shell.ok('device', 'pump', '--ca', 'line')
     assert.doesNotMatch(extensionsOf(shell, 'root/ca.cer'), /CRL Distribution|OCSP/)
     const line = extensionsOf(shell, 'line/ca.cer')
     assert.match(line, new RegExp(`URI:http://iot\\.example/crl/${nameOf(shell, 'root/ca.cer')}\\.crl\n`))
-    assert.match(line, /OCSP - URI:http:\/\/ocsp\.example\/root\n/)
+    assert.match(line, /OCSP - URI:http:\/\/ocsp\.example\/top\n/)
     const pump = extensionsOf(shell, 'line/issued/pump.cer')
     assert.match(pump, new RegExp(`URI:http://iot\\.example/crl/${nameOf(shell, 'line/ca.cer')}\\.crl\n`))
     assert.match(pump, /OCSP - URI:http:\/\/ocsp\.example\/line\n/)
-    assert.doesNotMatch(pump, /ocsp\.example\/root/)
+    assert.doesNotMatch(pump, /ocsp\.example\/top/)
   },
 )
 

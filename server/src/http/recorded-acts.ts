@@ -9,7 +9,7 @@ import { HubError } from '../errors.ts'
 import type { Randomness } from '../ports/clock.ts'
 import { peerOfRequest } from './request-peer.ts'
 import type { Routes } from './routes.ts'
-import { actorOf } from './stated-access.ts'
+import { actorOf, stateOrNull } from './stated-access.ts'
 import type { Act } from './stated-access.ts'
 
 export interface RecordedActsParts {
@@ -31,7 +31,7 @@ export function recordActs(app: Routes, { audit, random }: RecordedActsParts): v
     const act = actOf(request)
     if (act === undefined) return
     const about = describe(request, act, digestKey)
-    const before = await stateBefore(act, request)
+    const before = await stateOrNull(async () => act.before?.(request.params as Record<string, string>, request))
     const { sequence } = await audit.append({
       ...about,
       kind: 'intent',
@@ -92,16 +92,6 @@ function describe(request: FastifyRequest, act: Act, digestKey: KeyObject): Omit
     from: { address, protocol },
     trackingId: request.id,
     target: Object.keys(target).length === 0 ? null : withoutSecrets(target, digestKey),
-  }
-}
-
-/** What cannot be loaded is not there, or is judged by the act itself. */
-async function stateBefore(act: Act, request: FastifyRequest): Promise<unknown> {
-  try {
-    return (await act.before?.(request.params as Record<string, string>, request)) ?? null
-  } catch (error) {
-    if (error instanceof HubError && error.code !== 'internal') return null
-    throw error
   }
 }
 

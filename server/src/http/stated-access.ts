@@ -39,17 +39,18 @@ export async function statesOf(
   names: readonly string[],
   stateOf: (name: string) => Promise<unknown>,
 ): Promise<readonly unknown[]> {
-  const states = await Promise.all(
-    names.map(async (name) => {
-      try {
-        return [await stateOf(name)]
-      } catch (error) {
-        if (error instanceof HubError && error.code !== 'internal') return []
-        throw error
-      }
-    }),
-  )
-  return states.flat()
+  const states = await Promise.all(names.map((name) => stateOrNull(() => stateOf(name))))
+  return states.filter((state) => state !== null)
+}
+
+/** What stands before an act; what cannot be loaded is not there, or is judged by the act itself. */
+export async function stateOrNull(load: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return (await load()) ?? null
+  } catch (error) {
+    if (error instanceof HubError && error.code !== 'internal') return null
+    throw error
+  }
 }
 
 export const FOR_EVERYBODY = { access: { kind: 'everybody' } } as const

@@ -1,7 +1,9 @@
+import { HubError } from '../errors.ts'
 import type { HubErrorCode } from '../errors.ts'
 import type { Finding } from '../hub/findings/finding.ts'
 import { finding } from '../hub/findings/finding.ts'
 import { printable } from '../model/ids.ts'
+import { parseJsonBody } from '../model/json-body.ts'
 import type { JsonObject, JsonValue } from '../model/twin.ts'
 
 /** Bytes: the service's documented limit of a registration message, over whichever protocol. */
@@ -29,11 +31,10 @@ export function parseRegistrationBody(bytes: Uint8Array): JsonObject | BodyFlaw 
     const message = `The body of a registration has at most ${REGISTRATION_BYTES} bytes; this one has ${bytes.length}.`
     return new BodyFlaw(finding('request-too-large', message), 'message-too-large')
   }
-  const text = Buffer.from(bytes).toString('utf8').trim()
-  const value = text === '' ? {} : parseJson(text)
+  const value = parseJson(bytes)
+  if (value instanceof BodyFlaw) return value
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject
-  const found = finding('request-malformed', 'The body of a registration is not a JSON object.')
-  return new BodyFlaw(found, 'format-invalid')
+  return malformed('The body of a registration is not a JSON object.')
 }
 
 /** A device registers itself alone; `presentedId` is the id that it has proven. */
@@ -50,11 +51,15 @@ export function judgeRegistrationBody(
   return payload === undefined ? {} : { payload }
 }
 
-/** Undefined when it is not JSON. */
-function parseJson(text: string): JsonValue | undefined {
+function parseJson(bytes: Uint8Array): JsonValue | BodyFlaw {
   try {
-    return JSON.parse(text) as JsonValue
-  } catch {
-    return undefined
+    return parseJsonBody(bytes) ?? {}
+  } catch (error) {
+    if (error instanceof HubError) return malformed(error.message)
+    throw error
   }
+}
+
+function malformed(message: string): BodyFlaw {
+  return new BodyFlaw(finding('request-malformed', message), 'format-invalid')
 }

@@ -94,8 +94,6 @@ export class LogCommits {
         rows.map((row) => row.bytes.buffer),
       )
       hub.committed(target, time, blocks)
-      span.note({ 'holdfast.events': rows.reduce((sum, { count }) => sum + count, 0) })
-      span.end()
     } catch (error) {
       span.end(error)
       // What waits came later and must not overtake these, which their senders will send again.
@@ -111,6 +109,8 @@ export class LogCommits {
       hub.hub,
       blocks.map(({ partition }) => partition),
     )
+    span.note({ 'holdfast.events': blocks.reduce((sum, { writer }) => sum + writer.count, 0) })
+    span.end()
   }
 }
 

@@ -248,6 +248,7 @@ describe('an impostor', () => {
     const payload = 'x'.repeat(97 * 1024)
     const bodies: [body: string, errorCode: number, rule: string][] = [
       ['{"registrationId":', 400006, 'request-malformed'],
+      [`{"payload":${'['.repeat(100)}${']'.repeat(100)}}`, 400006, 'request-malformed'],
       ['{"registrationId":"somebody-else"}', 401002, 'registration-id-mismatch'],
       [JSON.stringify({ payload }), 413001, 'request-too-large'],
     ]

@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { HubError } from '../../src/errors.ts'
 import { headerPairs, messageFrom } from '../../src/http/device/message-headers.ts'
 import { messagesOfBatch } from '../../src/http/device/message-batch.ts'
-import { parseJsonBody } from '../../src/http/json-body.ts'
+import { parseJsonBody } from '../../src/model/json-body.ts'
 import { certificateFromText } from '../../src/http/resource-manager/certificate-text.ts'
 import { makeRoot } from './certificates.ts'
 

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { HubError } from '../../errors.ts'
 import type { DeviceMessage } from '../../model/message.ts'
-import { parseJsonBody } from '../json-body.ts'
+import { parseJsonBody } from '../../model/json-body.ts'
 import { messageFrom } from './message-headers.ts'
 
 export const BATCH_CONTENT_TYPE = 'application/vnd.microsoft.iothub.json'

@@ -39,11 +39,14 @@ class SessionHolder implements Holder {
   readonly session: Session
   /** As deviceKey. */
   readonly key: string
+  /** The same with the module. */
+  readonly identity: string
   readonly #onLost: (holder: SessionHolder, reason: LossReason) => void
 
   constructor(session: Session, onLost: (holder: SessionHolder, reason: LossReason) => void) {
     this.session = session
     this.key = deviceKey(session.hub, session.deviceId)
+    this.identity = `${this.key}/${session.moduleId ?? ''}`
     this.#onLost = onLost
   }
 
@@ -81,8 +84,8 @@ export class Sessions {
   readonly #byHub = new Map<HubName, number>()
   readonly #changes = new RecentChanges()
   readonly #listeners: SessionListener[] = []
-  /** Lost, closed and not yet written down. */
-  readonly #departing = new Map<SessionHolder, LossReason>()
+  /** Lost, closed and not yet written down, by identity: its next session has it written down first. */
+  readonly #departing = new Map<string, { readonly session: Session; readonly reason: LossReason }>()
   #writing: NodeJS.Immediate | null = null
   readonly #onLost = (holder: SessionHolder, reason: LossReason): void => this.#lost(holder, reason)
   readonly #unsubscribe: () => void
@@ -193,7 +196,7 @@ export class Sessions {
   #lost(holder: SessionHolder, reason: LossReason): void {
     this.#forget(holder)
     holder.session.close(reason)
-    this.#departing.set(holder, reason)
+    this.#departing.set(holder.identity, { session: holder.session, reason })
     this.#writing ??= setImmediate(() => this.#writeDeparted(BATCH))
   }
 
@@ -201,12 +204,18 @@ export class Sessions {
     if (this.#writing !== null) clearImmediate(this.#writing)
     this.#writing = null
     let left = most
-    for (const [holder, reason] of this.#departing) {
+    for (const identity of this.#departing.keys()) {
       if (left-- === 0) break
-      this.#departing.delete(holder)
-      this.#departed(holder.session, reason)
+      this.#writeOne(identity)
     }
     if (this.#departing.size > 0) this.#writing = setImmediate(() => this.#writeDeparted(BATCH))
+  }
+
+  #writeOne(identity: string): void {
+    const gone = this.#departing.get(identity)
+    if (gone === undefined) return
+    this.#departing.delete(identity)
+    this.#departed(gone.session, gone.reason)
   }
 
   /** Bookkeeping for a session that has left; `reason` is null when the device went by itself. */
@@ -217,10 +226,10 @@ export class Sessions {
   }
 
   #add(session: Session): SessionHolder {
-    // Listeners hear of the end of an identity's session before they hear of its next one.
-    this.#writeDeparted(Infinity)
     const holder = new SessionHolder(session, this.#onLost)
-    const { key } = holder
+    const { key, identity } = holder
+    // Listeners hear of the end of an identity's session before they hear of its next one.
+    this.#writeOne(identity)
     const ofDevice = this.#byDevice.get(key)
     if (ofDevice === undefined) this.#byDevice.set(key, new Map([[session.moduleId ?? '', holder]]))
     else ofDevice.set(session.moduleId ?? '', holder)

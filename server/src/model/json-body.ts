@@ -1,5 +1,5 @@
 import { HubError } from '../errors.ts'
-import type { JsonValue } from '../model/twin.ts'
+import type { JsonValue } from './twin.ts'
 
 /** Twins may nest ten levels deep; a bulk of enrollments adds a handful around them. */
 const MAX_JSON_DEPTH = 24
